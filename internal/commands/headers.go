@@ -1,0 +1,36 @@
+package commands
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// Headers of journal records and of producers' messages.
+const (
+	HeaderAttempt       = "Callbus-Attempt"        // nonce of the delivery that wrote the record
+	HeaderBody          = "Callbus-Body"           // identity of the command, see BodyHash
+	HeaderPlace         = "Callbus-Place"          // id of the place command the call's name stands for
+	HeaderReplyTo       = "Callbus-Reply-To"       // the command's replyTo, for whoever writes the final record
+	HeaderDeadline      = "Callbus-Deadline"       // when an accepted command is looked into, RFC 3339
+	HeaderClientContext = "Callbus-Client-Context" // what correlates Graph's operation with the command
+	HeaderCause         = "Callbus-Cause"          // why a message is a dead letter
+	HeaderTraceParent   = "traceparent"            // W3C trace context, carried on
+)
+
+// BodyHash identifies a command: SHA-256 of action, newline, body bytes as
+// received, in hex. The same id with another hash is another command.
+func BodyHash(a Action, body []byte) string {
+	h := sha256.New()
+	h.Write([]byte(a))
+	h.Write([]byte{'\n'})
+	h.Write(body)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// NormalCallID makes Graph's call ids comparable: lower case, no dashes. Graph
+// writes the same id as a GUID and as 32 capital hex digits (Microsoft Graph,
+// call: playPrompt, notification samples).
+func NormalCallID(id string) string {
+	return strings.ToLower(strings.ReplaceAll(id, "-", ""))
+}
