@@ -1,0 +1,115 @@
+package embednats
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Cluster is several servers that replicate among themselves, in one process.
+type Cluster struct {
+	Servers []*Server
+	dir     string
+}
+
+// StartCluster runs n servers and returns when they have elected a leader for
+// JetStream's own state, so that replicated streams can be made at once.
+func StartCluster(n int) (*Cluster, error) {
+	dir, err := os.MkdirTemp("", "callbus-cluster-")
+	if err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	c := &Cluster{dir: dir}
+	ports, err := freePorts(n)
+	if err != nil {
+		return nil, err
+	}
+	// Every node needs to know its peers from the start: without routes
+	// JetStream refuses to be part of a cluster.
+	var routes []*url.URL
+	for _, port := range ports {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	}
+	for i, port := range ports {
+		opts, err := baseOptions("")
+		if err != nil {
+			return nil, err
+		}
+		opts.ServerName = fmt.Sprintf("node-%d", i+1)
+		opts.JetStream = true
+		opts.StoreDir = filepath.Join(dir, opts.ServerName)
+		opts.Cluster = server.ClusterOpts{Name: "callbus", Host: "127.0.0.1", Port: port}
+		opts.Routes = routes
+		s := &Server{dir: opts.StoreDir, keepDir: true}
+		if s.ns, err = server.NewServer(opts); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("embedded NATS server: %w", err)
+		}
+		c.Servers = append(c.Servers, s)
+		s.ns.Start()
+	}
+	deadline := time.Now().Add(readyWait)
+	for !c.ready() {
+		if time.Now().After(deadline) {
+			c.Close()
+			return nil, fmt.Errorf("embedded NATS cluster of %d has no leader after %s", n, readyWait)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return c, nil
+}
+
+func (c *Cluster) ready() bool {
+	leaders := 0
+	for _, s := range c.Servers {
+		if !s.ns.ReadyForConnections(time.Second) || !s.ns.JetStreamIsCurrent() {
+			return false
+		}
+		if s.ns.JetStreamIsLeader() {
+			leaders++
+		}
+	}
+	return leaders == 1
+}
+
+// freePorts finds ports that nobody listens on just now.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// URL lists all servers, separated by commas.
+func (c *Cluster) URL() string {
+	all := ""
+	for i, s := range c.Servers {
+		if i > 0 {
+			all += ","
+		}
+		all += s.URL()
+	}
+	return all
+}
+
+// Close stops all servers and removes their files.
+func (c *Cluster) Close() {
+	for _, s := range c.Servers {
+		s.ns.Shutdown()
+	}
+	for _, s := range c.Servers {
+		s.ns.WaitForShutdown()
+	}
+	_ = os.RemoveAll(c.dir)
+}
