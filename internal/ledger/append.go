@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"callbus/internal/commands"
+)
+
+// wrongLastReplicated is the server's code for a lost compare-and-swap on a
+// replicated stream; jetstream.JSErrCodeStreamWrongLastSequence is the other.
+const wrongLastReplicated = jetstream.JSErrCodeStreamWrongLastSequenceConstant
+
+const publishTries = 5
+
+// Append writes rec after the record that v saw last, and moves v on to it.
+// It returns ErrMoved when another writer was faster; v is then out of date.
+// Every other error means that it is not known whether the record was stored:
+// it will be recognised by Attempt when the command is looked at again.
+//
+// The function fills in Final and Time, carries on the name's place command,
+// cuts Data to the server's max_payload and, after storing, sends a copy to
+// ReplyTo, once, without waiting.
+func (j *Journal) Append(ctx context.Context, v *View, rec Record) error {
+	rec.Producer, rec.CallRef, rec.CommandID = v.Key.Producer, v.Key.CallRef, v.Key.ID
+	rec.Final = rec.Status.Final()
+	if rec.Time.IsZero() {
+		rec.Time = time.Now()
+	}
+	rec.Time = rec.Time.UTC()
+	rec.PlaceID = v.PlaceID
+	if takesName(rec.Result) {
+		rec.PlaceID = rec.CommandID
+	}
+	header := rec.header()
+	maps.Copy(header, headerOf(rec.CloudEvent(j.prefix)))
+	rec.Result = rec.Result.Fit(j.maxSize)
+	body, err := json.Marshal(rec.Result)
+	if err != nil {
+		return fmt.Errorf("encode record of %s %s: %w", v.Key.Call(), v.Key.ID, err)
+	}
+	msg := &nats.Msg{Subject: j.prefix.Result(v.Key), Header: header, Data: body}
+	seq, err := j.publish(ctx, msg, v, &rec)
+	if err != nil {
+		return err
+	}
+	rec.Seq, rec.Stored = seq, time.Now()
+	v.Last, v.Own, v.PlaceID = seq, &rec, rec.PlaceID
+	if rec.PlaceID == rec.CommandID {
+		v.Place = &rec
+	}
+	j.onStored(rec)
+	if rec.ReplyTo != "" {
+		// A courtesy copy, at most once: the stored record is what counts.
+		_ = j.nc.Publish(rec.ReplyTo, body)
+	}
+	return nil
+}
+
+// takesName tells whether the record makes the call's name stand for this
+// place command: from the first one that may have led to a call.
+func takesName(r commands.Result) bool {
+	return r.Action == commands.Place && r.Status != commands.Waiting && r.Status != commands.Rejected
+}
+
+// publish stores msg with the compare-and-swap. When the acknowledgement is
+// lost it sends again: either that is stored, or the journal has moved, and
+// then a look tells whether our own first try moved it.
+func (j *Journal) publish(ctx context.Context, msg *nats.Msg, v *View, rec *Record) (uint64, error) {
+	var lost bool
+	for try := range publishTries {
+		ack, err := j.js.PublishMsg(ctx, msg,
+			// Exactly this filter, everywhere: see commands.Prefix.Results.
+			jetstream.WithExpectLastSequenceForSubject(v.Last, j.prefix.Results(v.Key.Call())),
+			jetstream.WithRetryAttempts(0))
+		var api *jetstream.APIError
+		switch {
+		case err == nil:
+			return ack.Sequence, nil
+		case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == wrongLastReplicated):
+			if !lost {
+				return 0, ErrMoved
+			}
+			return j.recognise(ctx, v.Key, rec)
+		case errors.As(err, &api):
+			return 0, fmt.Errorf("write %s of %s %s: %w", rec.Status, v.Key.Call(), v.Key.ID, err)
+		}
+		lost = lost || !errors.Is(err, jetstream.ErrNoStreamResponse)
+		if ctx.Err() != nil || try == publishTries-1 {
+			return 0, fmt.Errorf("write %s of %s %s: %w", rec.Status, v.Key.Call(), v.Key.ID, err)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond << try):
+		case <-ctx.Done():
+		}
+	}
+	return 0, ErrMoved // not reached: the last try returns
+}
+
+// recognise finds the record that a lost acknowledgement was for.
+func (j *Journal) recognise(ctx context.Context, key commands.Key, rec *Record) (uint64, error) {
+	now, err := j.Read(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	if o := now.Own; o != nil && o.Attempt == rec.Attempt && o.Status == rec.Status && o.Time.Equal(rec.Time) && now.Last == o.Seq {
+		return o.Seq, nil
+	}
+	return 0, ErrMoved
+}
+
+func headerOf(m map[string]string) nats.Header {
+	h := make(nats.Header, len(m))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		h.Set(name, m[name])
+	}
+	return h
+}
