@@ -1,0 +1,159 @@
+package queue
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"callbus/internal/commands"
+)
+
+// maxParked bounds how many parked commands a worker remembers for an early
+// wake-up; the rest come back when their delay has passed.
+const maxParked = 50_000
+
+// hintedPause lets the queue and the registry show what the hint was about.
+const hintedPause = 20 * time.Millisecond
+
+// parking remembers which commands this worker parked, so that a hint about
+// their call can bring the oldest of them back at once: a bare Nak on a parked
+// message ends its delay.
+type parking struct {
+	mu      sync.Mutex
+	calls   map[commands.CallKey][]spot
+	count   int
+	working map[commands.CallKey][]*Message // delivered and not yet ended
+}
+
+type spot struct {
+	seq   uint64
+	lane  commands.Lane
+	until time.Time
+	nak   func() error
+}
+
+func newParking() *parking {
+	return &parking{calls: map[commands.CallKey][]spot{}, working: map[commands.CallKey][]*Message{}}
+}
+
+// begin notes a delivered command, end that it has left this worker's hands.
+func (p *parking) begin(m *Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removeLocked(m.Call, m.Seq)
+	p.working[m.Call] = append(p.working[m.Call], m)
+}
+
+func (p *parking) end(m *Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endLocked(m)
+}
+
+func (p *parking) endLocked(m *Message) {
+	left := slices.DeleteFunc(p.working[m.Call], func(other *Message) bool { return other == m })
+	if len(left) == 0 {
+		delete(p.working, m.Call)
+		return
+	}
+	p.working[m.Call] = left
+}
+
+// park ends the message's work, hands it back with the delay d and remembers it
+// until then. When a hint came while the message was looked at, what it waits
+// for may already be there, and it comes back after hintedPause. The server is
+// told under the lock, so that no wake-up can overtake it.
+func (p *parking) park(m *Message, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endLocked(m)
+	if m.hinted {
+		d = min(d, hintedPause)
+	}
+	p.addLocked(m, time.Now().Add(d))
+	_ = m.msg.NakWithDelay(d)
+}
+
+func (p *parking) addLocked(m *Message, until time.Time) {
+	if p.count >= maxParked {
+		p.sweepLocked(time.Now())
+		if p.count >= maxParked {
+			return
+		}
+	}
+	nc, reply := m.queue.nc, m.msg.Reply()
+	p.removeLocked(m.Call, m.Seq)
+	p.calls[m.Call] = append(p.calls[m.Call], spot{m.Seq, m.Action.Lane(), until, func() error { return nc.Publish(reply, []byte("-NAK")) }})
+	p.count++
+}
+
+func (p *parking) removeLocked(c commands.CallKey, seq uint64) {
+	spots := p.calls[c]
+	if i := slices.IndexFunc(spots, func(s spot) bool { return s.seq == seq }); i >= 0 {
+		p.setLocked(c, slices.Delete(spots, i, i+1))
+		p.count--
+	}
+}
+
+// wake brings the call's oldest parked command back. Only the oldest: the
+// others wait for it anyway, and its leaving the queue is the next hint. Spots
+// whose delay has passed may be in other hands by now and are left alone.
+func (p *parking) wake(c commands.CallKey, now time.Time) {
+	p.mu.Lock()
+	for _, m := range p.working[c] {
+		m.hinted = true
+	}
+	before := len(p.calls[c])
+	spots := slices.DeleteFunc(p.calls[c], func(s spot) bool { return !now.Before(s.until) })
+	p.count -= before - len(spots)
+	var nak func() error
+	if len(spots) > 0 {
+		i := 0
+		for j, s := range spots {
+			if s.seq < spots[i].seq {
+				i = j
+			}
+		}
+		nak = spots[i].nak
+		spots = slices.Delete(spots, i, i+1)
+		p.count--
+	}
+	p.setLocked(c, spots)
+	p.mu.Unlock()
+	if nak != nil {
+		_ = nak()
+	}
+}
+
+func (p *parking) setLocked(c commands.CallKey, spots []spot) {
+	if len(spots) == 0 {
+		delete(p.calls, c)
+		return
+	}
+	p.calls[c] = spots
+}
+
+func (p *parking) sweepLocked(now time.Time) {
+	for c, spots := range p.calls {
+		before := len(spots)
+		spots = slices.DeleteFunc(spots, func(s spot) bool { return !now.Before(s.until) })
+		p.count -= before - len(spots)
+		p.setLocked(c, spots)
+	}
+}
+
+// len is how many commands of the lane this worker has parked.
+func (p *parking) len(lane commands.Lane) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweepLocked(time.Now())
+	n := 0
+	for _, spots := range p.calls {
+		for _, s := range spots {
+			if s.lane == lane {
+				n++
+			}
+		}
+	}
+	return n
+}
