@@ -1,0 +1,243 @@
+package calls
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"callbus/internal/commands"
+	"callbus/internal/streams"
+)
+
+// Run folds events into the registry and settles what they decide, until take
+// ends, at most slots at once. It returns when all that were in work have
+// ended; they get the context work.
+func (c *Calls) Run(take, work context.Context, slots int) error {
+	cons, err := c.Events.js.Consumer(take, c.Events.prefix.Stream(streams.Events), streams.FoldConsumer)
+	if err != nil {
+		return fmt.Errorf("open events: %w", err)
+	}
+	msgs, err := cons.Messages(jetstream.PullMaxMessages(slots), jetstream.PullExpiry(10*time.Second), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return fmt.Errorf("open events: %w", err)
+	}
+	stop := context.AfterFunc(take, msgs.Drain)
+	defer stop()
+	defer msgs.Stop()
+	free := make(chan struct{}, slots)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		msg, err := msgs.Next()
+		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+			return nil
+		}
+		if err != nil {
+			c.log.Warn("fetching events stalled", "err", err)
+			continue
+		}
+		if take.Err() != nil {
+			_ = msg.Nak()
+			continue
+		}
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			c.receive(work, msg)
+		})
+	}
+}
+
+func (c *Calls) receive(ctx context.Context, msg jetstream.Msg) {
+	var ev commands.Event
+	if err := json.Unmarshal(msg.Data(), &ev); err != nil {
+		c.log.Error("event is unreadable", "subject", msg.Subject(), "err", err)
+		_ = msg.Term()
+		return
+	}
+	switch err := c.take(ctx, ev); {
+	case errors.Is(err, errNotYet):
+		_ = msg.NakWithDelay(50 * time.Millisecond)
+	case err != nil:
+		c.log.Warn("event failed, comes back", "producer", ev.Producer, "call_ref", ev.CallRef, "kind", ev.Kind, "err", err)
+		_ = msg.NakWithDelay(time.Second)
+	default:
+		_ = msg.Ack()
+	}
+}
+
+// take folds one event: find the call, fold, store, settle, tell. Each step is
+// idempotent, and the whole is repeated after a failure.
+func (c *Calls) take(ctx context.Context, ev commands.Event) error {
+	call := ev.Call()
+	for {
+		e, known, err := c.Registry.Get(ctx, call)
+		if err != nil {
+			return err
+		}
+		if ok, err := c.find(ctx, ev, &e, known); !ok || err != nil {
+			return err
+		}
+		answered := !e.EstablishedAt.IsZero()
+		changed, doubt := e.Fold(ev)
+		if doubt {
+			return c.look(ctx, call, e)
+		}
+		if changed {
+			if err := c.Registry.Put(ctx, call, &e); errors.Is(err, ErrConflict) {
+				continue
+			} else if err != nil {
+				return err
+			}
+		}
+		return c.follow(ctx, ev, e, changed, !answered && !e.EstablishedAt.IsZero())
+	}
+}
+
+// find makes e the entry that the event is about; false when it is not to be
+// folded.
+func (c *Calls) find(ctx context.Context, ev commands.Event, e *Entry, known bool) (bool, error) {
+	switch {
+	case ev.CommandID != "" && known && e.PlaceID == ev.CommandID && e.Is(ev.CallID):
+		return true, nil
+	case ev.CommandID != "":
+		b, err := c.bind(ctx, ev, e)
+		switch {
+		case err != nil:
+			return false, err
+		case b == pending:
+			return false, errNotYet
+		case b == orphan:
+			return false, c.hangUpOrphan(ctx, ev)
+		}
+		return b == bound, nil
+	case ev.Kind == commands.KindIncoming && !e.Is(ev.CallID):
+		if known && e.Live() {
+			return false, nil
+		}
+		if _, err := c.Registry.Claim(ctx, ev.CallID, ev.Call()); err != nil {
+			return false, err
+		}
+		*e = Entry{CallID: ev.CallID, TenantID: ev.TenantID, AcceptedAt: ev.Time, revision: e.revision}
+		return true, nil
+	}
+	return known && e.Is(ev.CallID), nil
+}
+
+// follow does what the folded event brings about.
+func (c *Calls) follow(ctx context.Context, ev commands.Event, e Entry, changed, answered bool) error {
+	call := ev.Call()
+	if op := ev.Operation; op != nil && op.ClientContext != "" {
+		if err := c.settleByContext(ctx, call, e, op); err != nil {
+			return err
+		}
+	}
+	e, err := c.SettleDecided(ctx, call, e)
+	if err != nil {
+		return err
+	}
+	if answered || (e.Established() && ev.State == StateEstablished) {
+		if err := c.watchEstablished(ctx, call, e); err != nil {
+			return err
+		}
+	}
+	if e.Ended() && ev.State == StateTerminated {
+		if err := c.end(ctx, call, e, ev); err != nil {
+			return err
+		}
+	}
+	if changed {
+		c.hint(call)
+	}
+	return nil
+}
+
+// settleByContext settles an operation that the registry does not have open
+// yet: its answer is still on the way, but its context is the command's id.
+func (c *Calls) settleByContext(ctx context.Context, call commands.CallKey, e Entry, op *commands.Operation) error {
+	open := Open{OperationID: op.ID, Status: op.Status, ResultInfo: op.ResultInfo}
+	for _, o := range e.Open {
+		if o.matches(op) {
+			return nil
+		}
+	}
+	if !commands.ValidID(op.ClientContext) {
+		return nil
+	}
+	out, ok := e.decideOperation(open)
+	if !ok {
+		return nil
+	}
+	_, err := c.Settle(ctx, commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: op.ClientContext}, e.CallID, out)
+	return err
+}
+
+// end publishes the end of the call, once.
+func (c *Calls) end(ctx context.Context, call commands.CallKey, e Entry, ev commands.Event) error {
+	out := commands.Event{
+		Producer: call.Producer, CallRef: call.CallRef, CallID: e.CallID, CallChainID: e.CallChainID, TenantID: e.TenantID,
+		CommandID: e.PlaceID, Attempt: e.Attempt, Time: e.EndedAt, State: StateTerminated,
+		ResultInfo: e.ResultInfo, TerminationReason: e.TerminationReason, Reason: e.Reason,
+		AnsweredBy: ev.AnsweredBy, Source: ev.Source, Raw: ev.Raw,
+	}
+	if e.ResultInfo != nil {
+		out.Hint = commands.ExplainResult(e.ResultInfo.Code, e.ResultInfo.Subcode).Hint
+	}
+	ring, talk := e.times()
+	if ring > 0 {
+		out.RingMS = ptr(ring.Milliseconds())
+	}
+	if talk > 0 {
+		out.TalkMS = ptr(talk.Milliseconds())
+	}
+	first, err := c.Events.AppendEnd(ctx, out)
+	if err != nil {
+		return err
+	}
+	if first && c.obs != nil {
+		c.obs.CallEnded(e.Reason, ring, talk)
+	}
+	return nil
+}
+
+// times are how long the call rang and how long it was up; zero when unknown.
+func (e *Entry) times() (ring, talk time.Duration) {
+	answered := e.EstablishedAt
+	if answered.IsZero() {
+		answered = e.EndedAt
+	}
+	if !e.AcceptedAt.IsZero() && !answered.IsZero() {
+		ring = max(answered.Sub(e.AcceptedAt), 0)
+	}
+	if !e.EstablishedAt.IsZero() && e.Ended() {
+		talk = max(e.EndedAt.Sub(e.EstablishedAt), 0)
+	}
+	return ring, talk
+}
+
+// hangUpOrphan ends a call that exists and that nobody wants.
+func (c *Calls) hangUpOrphan(ctx context.Context, ev commands.Event) error {
+	if ev.State == "" || ev.State == StateTerminated || ev.State == StateTerminating {
+		return nil
+	}
+	gone, err := c.graph.Hangup(ctx, ev.TenantID, ev.CallID)
+	if err != nil {
+		return fmt.Errorf("hang up an orphan: %w", err)
+	}
+	if gone {
+		return nil
+	}
+	c.log.Warn("orphan hung up", "producer", ev.Producer, "call_ref", ev.CallRef, "command_id", ev.CommandID, "call_id", ev.CallID)
+	return c.Events.Append(ctx, commands.Event{
+		Producer: ev.Producer, CallRef: ev.CallRef, CallID: ev.CallID, CallChainID: ev.CallChainID, TenantID: ev.TenantID,
+		CommandID: ev.CommandID, Attempt: ev.Attempt, Kind: commands.KindOther, State: ev.State, Reason: "orphan",
+		Hint: "a call came up that was no longer wanted; it was hung up at once",
+	}, "orphan-"+commands.NormalCallID(ev.CallID))
+}
+
+func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,78 @@
+package calls
+
+import (
+	"context"
+	"time"
+
+	"callbus/internal/commands"
+	"callbus/internal/timers"
+)
+
+// fireLook looks after an accepted command without an outcome: it settles what
+// the registry knows, else reads the call.
+func (c *Calls) fireLook(ctx context.Context, t timers.Timer, e Entry, current bool) (time.Time, error) {
+	v, err := c.journal.Read(ctx, t.Key)
+	if err != nil {
+		return time.Time{}, err
+	}
+	own := v.Own
+	switch {
+	case own == nil && t.Tries < 3:
+		return time.Now().Add(c.opts.SilentEvery), nil // a replica that is behind
+	case own == nil || own.Final || own.Status == commands.Waiting:
+		return time.Time{}, nil
+	case !current:
+		_, err := c.Settle(ctx, t.Key, own.CallID, Outcome{Status: commands.Failed, Error: (&Entry{}).goneError("the call ended before the outcome was known")})
+		return time.Time{}, err
+	}
+	if e.OpenOf(t.Key.ID) == nil {
+		open := Open{ID: t.Key.ID, Action: own.Action, ClientContext: own.ClientContext}
+		if own.Operation != nil {
+			open.OperationID = own.Operation.ID
+		}
+		if e, err = c.Registry.Update(ctx, t.Key.Call(), func(e *Entry) bool { return e.Add(open) }); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if e, err = c.SettleDecided(ctx, t.Key.Call(), e); err != nil {
+		return time.Time{}, err
+	}
+	if e.OpenOf(t.Key.ID) == nil {
+		return time.Time{}, nil
+	}
+	if e.Ended() {
+		_, err := c.Settle(ctx, t.Key, e.CallID, Outcome{Status: commands.Failed, Error: e.goneError("the call ended before the outcome was known")})
+		return time.Time{}, err
+	}
+	if !e.Notified && t.Tries == 0 && own.Action == commands.Place && c.obs != nil {
+		c.obs.CallSilent()
+	}
+	r, err := c.graph.ReadCall(ctx, e.TenantID, e.CallID)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if r.Gone || r.State != e.State || own.Action == commands.Transfer {
+		if err := c.Tell(ctx, t.Key.Call(), e, r); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return c.lookNext(ctx, t, own.Action, e, r)
+}
+
+// lookNext says when to look again. A call that rings is read until it settles;
+// an operation whose call lives on after its time has no outcome that anybody
+// could still find out.
+func (c *Calls) lookNext(ctx context.Context, t timers.Timer, a commands.Action, e Entry, r Reading) (time.Time, error) {
+	switch {
+	case a == commands.Place && !e.Notified, r.Gone:
+		return time.Now().Add(c.opts.SilentEvery), nil
+	case a == commands.Place, a == commands.Transfer, a == commands.Redirect && r.State == StateIncoming:
+		return time.Now().Add(lookAgain), nil
+	}
+	_, err := c.Settle(ctx, t.Key, e.CallID, unknown("operationUnseen", "nothing was heard of the operation within its time, and the call lives on"))
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = c.Registry.Update(ctx, t.Key.Call(), func(e *Entry) bool { return e.Remove(t.Key.ID) })
+	return time.Time{}, err
+}

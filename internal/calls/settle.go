@@ -1,0 +1,92 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"callbus/internal/commands"
+	"callbus/internal/ledger"
+)
+
+// Settle writes the final record of a command whose outcome has been found out.
+// It is idempotent: a command that is final stays as it is, but for one that
+// ended unknown and is now known, which gets its one correction. It reports
+// false when the command has no record yet that could be ended: the executor
+// has not begun it, or a replica is behind.
+func (c *Calls) Settle(ctx context.Context, key commands.Key, callID string, out Outcome) (bool, error) {
+	for {
+		v, err := c.journal.Read(ctx, key)
+		if err != nil {
+			return false, err
+		}
+		own := v.Own
+		if own == nil || own.Status == commands.Waiting {
+			return false, nil
+		}
+		rec := ledger.Record{
+			Result: commands.Result{
+				Action: own.Action, Status: out.Status, Reason: out.Reason, CallID: callID, TenantID: own.TenantID,
+				Operation: out.Operation, Error: out.Error, Attempts: own.Attempts, Timing: own.Timing,
+				Metadata: own.Metadata, ReplayOf: own.ReplayOf, Worker: own.Worker,
+			},
+			Attempt: own.Attempt + "s", Body: own.Body, ReplyTo: own.ReplyTo, TraceParent: own.TraceParent, ClientContext: own.ClientContext,
+		}
+		if rec.CallID == "" {
+			rec.CallID = own.CallID
+		}
+		if rec.Operation == nil {
+			rec.Operation = own.Operation
+		}
+		if own.Final {
+			if own.Status != commands.Unknown || own.Corrects != 0 || out.Status == commands.Unknown {
+				return true, nil
+			}
+			rec.Corrects = own.Seq
+		}
+		if out.Status == commands.Unknown {
+			// Somebody has to look; the original message has left the queue.
+			letter := commands.DeadLetter{
+				Producer: key.Producer, CallRef: key.CallRef, CommandID: key.ID, Action: own.Action,
+				Cause: commands.CauseUnknown, Error: out.Error,
+			}
+			if err := c.journal.Bury(ctx, letter); err != nil {
+				return false, err
+			}
+		}
+		err = c.journal.Append(ctx, &v, rec)
+		if errors.Is(err, ledger.ErrMoved) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("settle %s: %w", own.Action, err)
+		}
+		return true, nil
+	}
+}
+
+// SettleDecided settles every open command of the call whose outcome follows
+// from the entry, and closes those in the registry. Those that have not begun
+// stay: the executor finds out when it gets to them. It returns the entry as it
+// is then.
+func (c *Calls) SettleDecided(ctx context.Context, call commands.CallKey, e Entry) (Entry, error) {
+	var closed []string
+	for _, o := range e.Open {
+		out, ok := e.Decide(o)
+		if !ok {
+			continue
+		}
+		key := commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: o.ID}
+		settled, err := c.Settle(ctx, key, e.CallID, out)
+		if err != nil {
+			return e, err
+		}
+		if settled {
+			closed = append(closed, o.ID)
+		}
+	}
+	if len(closed) == 0 {
+		return e, nil
+	}
+	return c.Registry.Update(ctx, call, func(e *Entry) bool { return e.Remove(closed...) })
+}

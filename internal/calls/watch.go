@@ -1,0 +1,220 @@
+package calls
+
+import (
+	"context"
+	"time"
+
+	"callbus/internal/commands"
+	"callbus/internal/timers"
+)
+
+// The kinds of timers that look after calls.
+const (
+	timerLook      timers.Kind = "look"      // an accepted command without an outcome
+	timerKeepAlive timers.Kind = "keepAlive" // an established call
+	timerHangup    timers.Kind = "hangup"    // is the call really gone?
+	timerRing      timers.Kind = "ring"      // limits.ringSeconds
+	timerDuration  timers.Kind = "duration"  // limits.callSeconds, --max-call-duration
+)
+
+// lookAgain is how often a call that we do hear of is read all the same while a
+// command waits for its outcome: notifications get lost.
+const lookAgain = 30 * time.Second
+
+// watchPlaced arms what looks after a call from its acceptance on.
+func (c *Calls) watchPlaced(ctx context.Context, key commands.Key, e Entry) error {
+	t := timers.Timer{Key: key, CallID: e.CallID, TenantID: e.TenantID, Since: e.AcceptedAt}
+	arm := func(kind timers.Kind, at time.Time) error {
+		t.Kind = kind
+		return c.timers.Arm(ctx, t, at)
+	}
+	if err := arm(timerLook, e.AcceptedAt.Add(c.opts.SilentAfter)); err != nil {
+		return err
+	}
+	if s := e.Limits.RingSeconds; s > 0 {
+		if err := arm(timerRing, e.AcceptedAt.Add(time.Duration(s)*time.Second)); err != nil {
+			return err
+		}
+	}
+	longest := c.opts.MaxCallDuration
+	if s := time.Duration(e.Limits.CallSeconds) * time.Second; s > 0 && (longest == 0 || s < longest) {
+		longest = s
+	}
+	if longest > 0 {
+		return arm(timerDuration, e.AcceptedAt.Add(longest))
+	}
+	return nil
+}
+
+// watchEstablished arms the keep-alive. Arming again moves it, which is harmless.
+func (c *Calls) watchEstablished(ctx context.Context, call commands.CallKey, e Entry) error {
+	if !e.KeepAlive {
+		return nil
+	}
+	return c.timers.Arm(ctx, timers.Timer{
+		Key: callTimer(call), Kind: timerKeepAlive, CallID: e.CallID, TenantID: e.TenantID, Since: e.EstablishedAt,
+	}, time.Now().Add(c.opts.KeepAliveInterval))
+}
+
+// WatchOpen arms the look at an accepted operation, transfer or redirect.
+func (c *Calls) WatchOpen(ctx context.Context, key commands.Key, e Entry, since time.Time) error {
+	return c.timers.Arm(ctx, timers.Timer{Key: key, Kind: timerLook, CallID: e.CallID, TenantID: e.TenantID, Since: since},
+		since.Add(c.opts.OperationTimeout))
+}
+
+// WatchHangup arms the look at a call that was hung up.
+func (c *Calls) WatchHangup(ctx context.Context, key commands.Key, callID, tenant string) error {
+	return c.timers.Arm(ctx, timers.Timer{Key: key, Kind: timerHangup, CallID: callID, TenantID: tenant, Since: time.Now()},
+		time.Now().Add(c.opts.HangupCheck))
+}
+
+// WatchGone arms a look at a call that Graph did not find: its last
+// notification, which says why it ended, may still be on its way.
+func (c *Calls) WatchGone(ctx context.Context, call commands.CallKey, e Entry) error {
+	return c.timers.Arm(ctx, timers.Timer{Key: callTimer(call), Kind: timerHangup, CallID: e.CallID, TenantID: e.TenantID, Since: time.Now()},
+		time.Now().Add(c.opts.SilentEvery))
+}
+
+// callTimer is the key of a timer that belongs to a call, not to a command.
+func callTimer(call commands.CallKey) commands.Key {
+	return commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: "_call"}
+}
+
+// Fire settles a timer; it is the handler for timers.Run.
+func (c *Calls) Fire(ctx context.Context, t timers.Timer) (time.Time, error) {
+	call := t.Key.Call()
+	e, _, err := c.Registry.Get(ctx, call)
+	if err != nil {
+		return time.Time{}, err
+	}
+	current := e.Is(t.CallID)
+	switch t.Kind {
+	case timerLook:
+		return c.fireLook(ctx, t, e, current)
+	case timerKeepAlive:
+		if !current || e.Ended() || !e.KeepAlive {
+			return time.Time{}, nil
+		}
+		return c.fireKeepAlive(ctx, call, e)
+	case timerHangup:
+		if !current || e.Ended() {
+			return time.Time{}, nil
+		}
+		return c.fireHangup(ctx, call, e)
+	case timerRing, timerDuration:
+		if !current || e.Ended() || (t.Kind == timerRing && !e.EstablishedAt.IsZero()) {
+			return time.Time{}, nil
+		}
+		reason := "ringSeconds"
+		if t.Kind == timerDuration {
+			reason = "maxCallDuration"
+			if e.Limits.CallSeconds > 0 {
+				reason = "callSeconds"
+			}
+		}
+		if e, err = c.WantHangup(ctx, call, reason); err != nil {
+			return time.Time{}, err
+		}
+		return c.fireHangup(ctx, call, e)
+	}
+	c.log.Error("timer of an unknown kind dropped", "kind", t.Kind)
+	return time.Time{}, nil
+}
+
+// WantHangup notes that the call is to end, before it is told to: a place that
+// is not answered then ends cancelled.
+func (c *Calls) WantHangup(ctx context.Context, call commands.CallKey, reason string) (Entry, error) {
+	return c.Registry.Update(ctx, call, func(e *Entry) bool {
+		if e.HangupWanted || e.Ended() {
+			return false
+		}
+		e.HangupWanted, e.HangupReason = true, reason
+		return true
+	})
+}
+
+func (c *Calls) fireHangup(ctx context.Context, call commands.CallKey, e Entry) (time.Time, error) {
+	r, err := c.graph.ReadCall(ctx, e.TenantID, e.CallID)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if !r.Gone {
+		if !e.HangupWanted {
+			return time.Time{}, c.Tell(ctx, call, e, r)
+		}
+		if r.Gone, err = c.graph.Hangup(ctx, e.TenantID, e.CallID); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if r.Gone {
+		return time.Time{}, c.Tell(ctx, call, e, r)
+	}
+	return time.Now().Add(c.opts.HangupCheck), nil
+}
+
+func (c *Calls) fireKeepAlive(ctx context.Context, call commands.CallKey, e Entry) (time.Time, error) {
+	gone, err := c.graph.KeepAlive(ctx, e.TenantID, e.CallID)
+	outcome := "succeeded"
+	switch {
+	case err != nil:
+		outcome = "failed"
+	case gone:
+		outcome = "gone"
+	}
+	if c.obs != nil {
+		c.obs.KeepAlive(outcome)
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	if gone {
+		return time.Time{}, c.look(ctx, call, e)
+	}
+	return time.Now().Add(c.opts.KeepAliveInterval), nil
+}
+
+// look reads the call and passes on what it shows as an event, so that
+// everything that moves a call comes the same way.
+func (c *Calls) look(ctx context.Context, call commands.CallKey, e Entry) error {
+	r, err := c.graph.ReadCall(ctx, e.TenantID, e.CallID)
+	if err != nil {
+		return err
+	}
+	return c.Tell(ctx, call, e, r)
+}
+
+// Tell passes on what a reading of the call showed, as an event.
+func (c *Calls) Tell(ctx context.Context, call commands.CallKey, e Entry, r Reading) error {
+	return c.Events.Append(ctx, e.read(call, r), "")
+}
+
+// read is the event that a reading of the call makes.
+func (e *Entry) read(call commands.CallKey, r Reading) commands.Event {
+	ev := commands.Event{
+		Producer: call.Producer, CallRef: call.CallRef, CallID: e.CallID, CallChainID: e.CallChainID, TenantID: e.TenantID,
+		CommandID: e.PlaceID, Attempt: e.Attempt, Kind: commands.KindState, Time: time.Now(), Source: commands.SourceRead,
+		State: r.State, AudioActive: r.AudioActive,
+	}
+	if r.Gone {
+		ev.State, ev.Reason = StateTerminated, ReasonUnseen
+	}
+	return ev
+}
+
+// Refresh reads a call that was not placed here and folds what it shows at
+// once; nobody notifies us of it.
+func (c *Calls) Refresh(ctx context.Context, call commands.CallKey, e Entry) (Entry, error) {
+	r, err := c.graph.ReadCall(ctx, e.TenantID, e.CallID)
+	if err != nil {
+		return e, err
+	}
+	ev := e.read(call, r)
+	e, err = c.Registry.Update(ctx, call, func(e *Entry) bool {
+		changed, _ := e.Fold(ev)
+		return changed
+	})
+	if err != nil {
+		return e, err
+	}
+	return e, c.follow(ctx, ev, e, true, false)
+}
