@@ -1,0 +1,168 @@
+package callbacks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"callbus/internal/commands"
+)
+
+// Store keeps events. Append returns nil once the event is stored for good;
+// messageID names the event for deduplication and is empty when Graph gave no id.
+// It may return [ErrDuplicate] for an event that it has already, which counts as
+// stored.
+type Store interface {
+	Append(ctx context.Context, e commands.Event, messageID string) error
+}
+
+// ErrDuplicate says that the store has the event already.
+var ErrDuplicate = errors.New("event is stored already")
+
+// Lookup finds the owner of a call by its id as [commands.NormalCallID] writes
+// it; false when the registry does not know the call.
+type Lookup func(ctx context.Context, callID string) (commands.CallKey, bool, error)
+
+// Verifier checks tokens, as [Auth] does.
+type Verifier interface {
+	Verify(ctx context.Context, token string, perCall bool) (Claims, error)
+}
+
+// Counter counts notifications. kind is an event's kind, empty when the body
+// was not read; outcome is one of [Outcomes].
+type Counter interface {
+	Notification(kind, outcome string)
+}
+
+// Options configures [NewReceiver]. Auth, Store and Lookup are required.
+type Options struct {
+	BasePath string // of the public callback URL, e.g. "/calls"; may be empty
+	Auth     Verifier
+	Store    Store
+	Lookup   Lookup
+	// IncomingRoute sends incoming calls straight to a producer, by id of the
+	// tenant or of the resource account that was called.
+	IncomingRoute map[string]string
+
+	Counter Counter
+	Logger  *slog.Logger
+
+	MaxBody      int64         // in bytes, 1 MiB by default
+	ReadTimeout  time.Duration // for the body, 10 s by default
+	StoreTimeout time.Duration // for all of a body's events together, 5 s by default
+	Now          func() time.Time
+}
+
+// Receiver answers Graph's notifications on POST {base}/v1/notifications, the
+// bot's global webhook, and on the URLs of [CallPath]. It answers
+//
+//	202  everything is stored (never 204, which asks for another format)
+//	400  the body is no notification
+//	401  there is no bearer token
+//	403  the token was refused
+//	404  405  another path, another method
+//	408  413  the body is too slow, too large
+//	503  something is not stored, or no keys are loaded yet: send it again
+//
+// A body may hold several notifications. When some are stored and others not, 503
+// makes Graph send all of them again and the store recognises the first by message
+// id. Without a message id a second delivery would store them twice, so once
+// something is stored the answer is 202 and the rest is lost, logged and counted;
+// reading the call makes up for it. Make one with [NewReceiver].
+type Receiver struct {
+	opts   Options
+	routes map[string]string
+	log    *occasional
+}
+
+// NewReceiver reports everything that is wrong with the options at once.
+func NewReceiver(opts Options) (*Receiver, error) {
+	var errs []error
+	if opts.Auth == nil || opts.Store == nil || opts.Lookup == nil {
+		errs = append(errs, errors.New("callback receiver needs Auth, Store and Lookup"))
+	}
+	opts.BasePath = strings.TrimRight(opts.BasePath, "/")
+	if opts.BasePath != "" && opts.BasePath[0] != '/' {
+		errs = append(errs, fmt.Errorf("callback base path %q: want it to begin with /", opts.BasePath))
+	}
+	routes := make(map[string]string, len(opts.IncomingRoute))
+	for id, producer := range opts.IncomingRoute {
+		if err := commands.CheckProducer(producer); err != nil {
+			errs = append(errs, fmt.Errorf("incoming route of %q: %w", id, err))
+		}
+		if id == "" {
+			errs = append(errs, fmt.Errorf("incoming route to %q: want a tenant or instance id", producer))
+		}
+		routes[strings.ToLower(id)] = producer
+	}
+	if opts.MaxBody < 0 || opts.ReadTimeout < 0 || opts.StoreTimeout < 0 {
+		errs = append(errs, errors.New("callback limits and timeouts must be positive"))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	opts.MaxBody = cmp.Or(opts.MaxBody, 1<<20)
+	opts.ReadTimeout = cmp.Or(opts.ReadTimeout, 10*time.Second)
+	opts.StoreTimeout = cmp.Or(opts.StoreTimeout, 5*time.Second)
+	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
+	if opts.Counter == nil {
+		opts.Counter = noCounter{}
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Receiver{opts: opts, routes: routes, log: newOccasional(opts.Logger, opts.Now)}, nil
+}
+
+// ServeHTTP handles one notification body; see [Receiver] for the answers. It
+// blocks until the events are stored, for at most ReadTimeout and StoreTimeout.
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	addr, ok := parseAddress(r.opts.BasePath, req.URL.Path)
+	if !ok {
+		http.NotFound(w, req)
+		return
+	}
+	if req.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "want POST", http.StatusMethodNotAllowed)
+		return
+	}
+	claims, ok := r.authorize(w, req, addr)
+	if !ok {
+		return
+	}
+	notes, ok := r.read(w, req)
+	if !ok {
+		return
+	}
+	// Graph giving up on us is no reason to leave half of it unstored.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), r.opts.StoreTimeout)
+	defer cancel()
+	if !r.store(ctx, notes, r.base(req, addr, claims), messageID(req)) {
+		http.Error(w, "not stored, send it again", http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// base is what all events of one request share.
+func (r *Receiver) base(req *http.Request, addr address, claims Claims) commands.Event {
+	return commands.Event{
+		Producer:    addr.place.Producer,
+		CallRef:     addr.place.CallRef,
+		CommandID:   addr.place.ID,
+		Attempt:     addr.attempt,
+		Time:        r.opts.Now().UTC(),
+		TenantID:    claims.TenantID,
+		CallChainID: req.Header.Get("X-Microsoft-Skype-Chain-ID"),
+	}
+}
+
+type noCounter struct{}
+
+func (noCounter) Notification(string, string) {}
