@@ -1,0 +1,62 @@
+package executor
+
+import (
+	"context"
+	"time"
+
+	"callbus/internal/calls"
+	"callbus/internal/commands"
+	"callbus/internal/pacing"
+)
+
+// admit is step 5: does Graph want to hear from us now?
+func (j *job) admit(ctx context.Context) (bool, error) {
+	class, gated := pacing.ClassOf(j.m.Action)
+	if !gated {
+		return true, nil
+	}
+	if gate, closed := j.x.Gates.Closed(j.tenant, class); closed {
+		return false, j.wait(ctx, gate.Reason, gate.Until)
+	}
+	return true, nil
+}
+
+// begin is step 6: the ledger says "started" before anything leaves, by
+// compare-and-swap, so that only one worker sends it. From here on a request
+// that is not idempotent is not sent again until "waiting" proves that Graph
+// did not take it.
+func (j *job) begin(ctx context.Context) (bool, error) {
+	if j.x.opts.Stopping() {
+		j.m.GiveBack()
+		return false, nil
+	}
+	j.startedAt = time.Now()
+	if !j.m.Action.Read() {
+		r := j.record(commands.Started)
+		r.Attempts++
+		if opened(j.m.Action) {
+			r.ClientContext = clientContext(j.cmd)
+		}
+		if err := j.append(ctx, r); err != nil {
+			return false, err
+		}
+	}
+	if opened(j.m.Action) {
+		if err := j.open(ctx, calls.Open{ClientContext: clientContext(j.cmd)}); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// guard is asked when a connection is there and before the first byte leaves:
+// may the request still be sent?
+func (j *job) guard() error {
+	if j.x.opts.Stopping() {
+		return errStopping
+	}
+	if time.Until(j.m.LeaseEnd()) < j.x.opts.GraphTimeout/2 {
+		return errLeaseLost
+	}
+	return nil
+}

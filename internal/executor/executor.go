@@ -1,0 +1,117 @@
+// Package executor takes one command from the queue to its outcome. It is the
+// only room that knows both the vocabulary and Graph's client, and translates
+// between them.
+//
+// A command goes through eight steps, each in a function of its own: read,
+// recall, turn, ready, admit, begin, send, settle. Every step may end the
+// command's stay with this worker; whatever happens between two steps, the
+// journal tells the next worker where to go on.
+package executor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"callbus/internal/calls"
+	"callbus/internal/commands"
+	"callbus/internal/graph"
+	"callbus/internal/ledger"
+	"callbus/internal/pacing"
+	"callbus/internal/queue"
+)
+
+// Options are the settings of an Executor.
+type Options struct {
+	Prefix  commands.Prefix
+	Worker  string // name in results
+	Tenants []string
+	// AllowPhone are the prefixes of numbers that may be dialled; empty: all.
+	AllowPhone []string
+	TTL        commands.TTL
+	// AckWait is the lease of a command, GraphTimeout the longest time of one
+	// request; the lease must be the longer one.
+	AckWait, GraphTimeout time.Duration
+	// ReconcileWait is how long a request whose answer was lost is waited for.
+	ReconcileWait time.Duration
+	// Stopping tells whether the worker is to send nothing more.
+	Stopping func() bool
+	// CallbackURI makes the address that Graph notifies of a call.
+	CallbackURI func(place commands.Key, attempt int) string
+}
+
+// Observer is told of what happens, for metrics; nil is allowed.
+type Observer interface {
+	CommandReceived(action string)
+	Throttled(scope, class string)
+}
+
+// Deps are what an Executor works with.
+type Deps struct {
+	Graph    *graph.Client
+	Queue    *queue.Queue
+	Journal  *ledger.Journal
+	Calls    *calls.Calls
+	Gates    *pacing.Gates
+	Observer Observer
+	Logger   *slog.Logger
+}
+
+// Executor executes commands. Make it with New.
+type Executor struct {
+	Deps
+	opts Options
+	log  *slog.Logger
+}
+
+// New makes an executor.
+func New(d Deps, o Options) *Executor {
+	return &Executor{Deps: d, opts: o, log: d.Logger.With("component", "executor")}
+}
+
+var (
+	errStopping  = errors.New("the worker is stopping")
+	errLeaseLost = errors.New("the lease of the command has run out")
+)
+
+// movedTries bounds how often a command starts again because its call's journal
+// moved under it.
+const movedTries = 20
+
+// retryPause is the wait after a failure of ours, such as NATS being away.
+const retryPause = 2 * time.Second
+
+// Handle takes one delivered command as far as it gets. It always ends the
+// delivery: acknowledged, parked or handed back.
+func (x *Executor) Handle(ctx context.Context, m *queue.Message) {
+	if x.Observer != nil && m.Deliveries == 1 {
+		x.Observer.CommandReceived(string(m.Action))
+	}
+	j := newJob(x, m)
+	for range movedTries {
+		err := j.run(ctx)
+		if errors.Is(err, ledger.ErrMoved) {
+			continue // another writer took a step of this call: look again
+		}
+		if err != nil {
+			x.log.Warn("command put off", "producer", m.Call.Producer, "call_ref", m.Call.CallRef, "command_id", j.key.ID, "action", m.Action, "err", err)
+			break
+		}
+		return
+	}
+	m.Park(retryPause)
+}
+
+// run goes through the steps. Each reports whether the command goes on; one
+// that does not has ended the delivery itself.
+func (j *job) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) (bool, error){
+		j.read, j.recall, j.turn, j.ready, j.admit, j.begin,
+	} {
+		if on, err := step(ctx); !on || err != nil {
+			return err
+		}
+	}
+	return j.settle(ctx, j.send(ctx))
+}

@@ -1,0 +1,242 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+
+	"callbus/internal/calls"
+	"callbus/internal/commands"
+	"callbus/internal/ledger"
+	"callbus/internal/queue"
+)
+
+// job is one delivery of one command.
+type job struct {
+	x   *Executor
+	m   *queue.Message
+	key commands.Key
+	cmd commands.Command
+
+	nonce  string // of this delivery
+	hash   string // identity of the command
+	tenant string
+	expiry time.Time
+
+	view  ledger.View
+	entry calls.Entry // the call, as far as it is known
+
+	startedAt time.Time
+	resent    int // within this delivery
+}
+
+func newJob(x *Executor, m *queue.Message) *job {
+	return &job{x: x, m: m, key: commands.Key{Producer: m.Call.Producer, CallRef: m.Call.CallRef}, nonce: nats.NewInbox()[len("_INBOX."):]}
+}
+
+// record is a record of this command with what all of them carry.
+func (j *job) record(s commands.Status) ledger.Record {
+	r := ledger.Record{
+		Result: commands.Result{
+			Action: j.m.Action, Status: s, TenantID: j.tenant,
+			Metadata: j.cmd.Metadata, Worker: j.x.opts.Worker, Timing: j.timing(),
+		},
+		Attempt: j.nonce, Body: j.hash, ReplyTo: j.cmd.ReplyTo, TraceParent: j.m.Header.Get(commands.HeaderTraceParent),
+	}
+	if own := j.view.Own; own != nil {
+		r.Attempts, r.CallID = own.Attempts, own.CallID
+	}
+	if j.m.Action != commands.Place && j.known() {
+		r.CallID = j.entry.CallID
+	}
+	return r
+}
+
+// timing says where the command's time went so far. Waiting for a gate is
+// counted apart from waiting for its turn or its call.
+func (j *job) timing() *commands.Timing {
+	received := j.m.Published.UTC()
+	t := &commands.Timing{ReceivedAt: &received}
+	now := time.Now()
+	if own := j.view.Own; own != nil && own.Timing != nil {
+		t.ThrottledMS = own.Timing.ThrottledMS
+		t.GraphMS = own.Timing.GraphMS
+		if own.Status == commands.Waiting && gateReasons[own.Reason] {
+			t.ThrottledMS += now.Sub(own.Stored).Milliseconds()
+		}
+		if own.Timing.StartedAt != nil {
+			t.StartedAt = own.Timing.StartedAt
+		}
+	}
+	if !j.startedAt.IsZero() {
+		started := j.startedAt.UTC()
+		t.StartedAt = &started
+	}
+	until := now
+	if t.StartedAt != nil {
+		until = *t.StartedAt
+	}
+	t.QueuedMS = max(until.Sub(j.m.Published).Milliseconds()-t.ThrottledMS, 0)
+	return t
+}
+
+// gateReasons are the reasons to wait that are somebody's limit.
+var gateReasons = map[string]bool{"throttled": true, "liveCalls": true, "monthlyCalls": true, "breaker": true, "paused": true}
+
+// append writes a record of this command.
+func (j *job) append(ctx context.Context, r ledger.Record) error {
+	return j.x.Journal.Append(ctx, &j.view, r)
+}
+
+// finish stores a final record and takes the command out of the queue.
+func (j *job) finish(ctx context.Context, r ledger.Record) error {
+	if err := j.append(ctx, r); err != nil {
+		return err
+	}
+	if err := j.close(ctx); err != nil {
+		return err
+	}
+	return j.m.Ack()
+}
+
+// close takes a command that ends here out of the call's open ones.
+func (j *job) close(ctx context.Context) error {
+	if j.entry.OpenOf(j.key.ID) == nil {
+		return nil
+	}
+	_, err := j.x.Calls.Registry.Update(ctx, j.m.Call, func(e *calls.Entry) bool { return e.Remove(j.key.ID) })
+	return err
+}
+
+// fail ends the command with an error.
+func (j *job) fail(ctx context.Context, s commands.Status, e *commands.Error) error {
+	r := j.record(s)
+	r.Error = e
+	if s == commands.Unknown {
+		if err := j.bury(ctx, commands.CauseUnknown, e); err != nil {
+			return err
+		}
+	}
+	return j.finish(ctx, r)
+}
+
+// reject ends a command that is itself wrong; nothing was sent.
+func (j *job) reject(ctx context.Context, cause commands.Cause, e *commands.Error) error {
+	if err := j.bury(ctx, cause, e); err != nil {
+		return err
+	}
+	return j.fail(ctx, commands.Rejected, e)
+}
+
+// bury stores a dead letter.
+func (j *job) bury(ctx context.Context, cause commands.Cause, e *commands.Error) error {
+	letter := commands.DeadLetter{
+		Producer: j.key.Producer, CallRef: j.key.CallRef, CommandID: j.key.ID, Action: j.m.Action,
+		Cause: cause, Error: e, Subject: j.m.Subject, Sequence: j.m.Seq, Headers: j.m.Header,
+	}
+	letter.SetOriginal(j.m.Body)
+	return j.x.Journal.Bury(ctx, letter)
+}
+
+// Parking delays: they double with every delivery.
+const (
+	parkFirst = 2 * time.Second
+	parkMost  = time.Minute
+	// tellAfter is how long a command is held before producers are told.
+	tellAfter = 2 * time.Second
+)
+
+// wait parks a command that cannot be sent yet. Until is when that is known to
+// change, zero when it is not; a hint may bring it back earlier. Producers are
+// told when it has been held for a while, once a change of reason.
+func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
+	now := time.Now()
+	if !until.IsZero() && !until.Before(j.expiry) {
+		return j.cannotMakeIt(ctx, reason, until)
+	}
+	delay := parkDelay(j.m.Deliveries)
+	if !until.IsZero() {
+		delay = until.Sub(now) + jitter(until.Sub(now)/10)
+	}
+	if left := j.expiry.Sub(now); delay > left {
+		delay = left // to be expired in time
+	}
+	told := j.view.Own != nil && j.view.Own.Status == commands.Waiting && j.view.Own.Reason == reason
+	since := j.m.Published
+	if j.cmd.NotBefore.After(since) {
+		since = j.cmd.NotBefore
+	}
+	unsent := j.view.Own != nil && j.view.Own.Status == commands.Started
+	if unsent || !told && (now.Sub(since) >= tellAfter || !until.IsZero() && until.Sub(now) >= tellAfter) {
+		r := j.record(commands.Waiting)
+		r.Reason = reason
+		if !until.IsZero() {
+			u := until.UTC()
+			r.Until = &u
+		}
+		if err := j.append(ctx, r); err != nil {
+			return err
+		}
+	}
+	j.m.Park(max(delay, 0))
+	return nil
+}
+
+// cannotMakeIt ends a command that cannot be sent before it expires.
+func (j *job) cannotMakeIt(ctx context.Context, reason string, until time.Time) error {
+	class := commands.ClassThrottled
+	if reason == "monthlyCalls" || reason == "liveCalls" {
+		class = commands.ClassQuota
+	}
+	if !gateReasons[reason] {
+		return j.fail(ctx, commands.Expired, expired(j.expiry))
+	}
+	u := until.UTC()
+	return j.fail(ctx, commands.Failed, &commands.Error{
+		Class: class, Reason: reason, Code: reason, Retryable: true, RetryAfter: &u,
+		Message: fmt.Sprintf("cannot be sent before it expires at %s", j.expiry.UTC().Format(time.RFC3339)),
+		Hint:    "publish it again with a new id and a later expiresAt, from retryAfter on",
+	})
+}
+
+func expired(at time.Time) *commands.Error {
+	return &commands.Error{
+		Class: commands.ClassTransient, Reason: "expired", Code: "expired", Retryable: true,
+		Message: fmt.Sprintf("was not sent before it expired at %s", at.UTC().Format(time.RFC3339)),
+		Hint:    "publish it again with a new id if it is still wanted",
+	}
+}
+
+func parkDelay(deliveries uint64) time.Duration {
+	d := parkFirst
+	for i := uint64(1); i < deliveries && d < parkMost; i++ {
+		d *= 2
+	}
+	return min(d, parkMost)
+}
+
+// jitter is a random time up to most, so that what was held together does not
+// come back together.
+func jitter(most time.Duration) time.Duration {
+	if most <= 0 {
+		return 0
+	}
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(most/2), backoff.WithRandomizationFactor(1))
+	return b.NextBackOff()
+}
+
+// retryDelay is the jittered exponential backoff before attempt n+1.
+func retryDelay(n int, first, most time.Duration) time.Duration {
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(first), backoff.WithMaxInterval(most), backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0))
+	d := b.NextBackOff()
+	for range max(n-1, 0) {
+		d = b.NextBackOff()
+	}
+	return d
+}
+
+func isMoved(err error) bool { return errors.Is(err, ledger.ErrMoved) }
