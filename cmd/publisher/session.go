@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"callbus/internal/commands"
+	"callbus/internal/natsconn"
+	"callbus/internal/producer"
+)
+
+// session is one run of the program: what the commands of [cli] run in.
+type session struct {
+	ctx   context.Context
+	std   stdio
+	flags *globals
+}
+
+func (s *session) json() bool { return s.flags.Output == "json" }
+
+// connect opens the connection; end closes it.
+func (s *session) connect() (client *producer.Client, end func(), err error) {
+	inbox := s.flags.NATSInboxPrefix
+	if inbox == "" && commands.CheckProducer(s.flags.Producer) == nil {
+		inbox = "_INBOX_" + s.flags.Producer
+	}
+	nc, err := natsconn.Connect(natsconn.ConnOptions{
+		URL: s.flags.NATSURL, Creds: s.flags.NATSCreds, NKey: s.flags.NATSNKey,
+		CA: s.flags.NATSCA, Cert: s.flags.NATSCert, Key: s.flags.NATSKey,
+		User: s.flags.NATSUser, Password: s.flags.NATSPassword,
+		Name: "callbus publisher " + s.flags.Producer, InboxPrefix: inbox,
+		// "Not stored" must be true: nothing is sent behind our back later.
+		NoBuffer: true,
+		Logger:   slog.New(slog.NewTextHandler(s.std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err = producer.New(nc, commands.Prefix(s.flags.Prefix))
+	if err != nil {
+		nc.Close()
+		return nil, nil, usage(err)
+	}
+	return client, nc.Close, nil
+}

@@ -1,0 +1,50 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+var errNoDirectGet = errors.New("no direct get")
+
+// hopeless tells whether there is no use in looking again. That nobody answers
+// counts only the first time: later it is a server that starts or a replica
+// that takes over.
+func hopeless(err error, first bool) bool {
+	if refused, ok := errors.AsType[*RefusedError](err); ok && refused.Why == NotPermitted {
+		return true
+	}
+	return errors.Is(err, nats.ErrConnectionClosed) || (first && errors.Is(err, errNoDirectGet))
+}
+
+// lastRecord reads the last message on a literal subject; nil when there is
+// none. It asks in the subject form of direct get, the only form in which a
+// producer's permissions can be kept to its own subjects.
+func (c *Client) lastRecord(ctx context.Context, stream, subject string) (*nats.Msg, error) {
+	stream = c.prefix.Stream(stream)
+	request := fmt.Sprintf("$JS.API.DIRECT.GET.%s.%s", stream, subject)
+	ctx, cancel := context.WithTimeout(ctx, min(c.ackWait, 5*time.Second))
+	defer cancel()
+	msg, err := c.nc.RequestMsgWithContext(ctx, nats.NewMsg(request))
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("%w: no stream %s answers: create it first (worker provision)", errNoDirectGet, stream)
+	case err != nil:
+		if refused := c.violation(request); refused != nil {
+			return nil, refused
+		}
+		return nil, fmt.Errorf("read the last record on %s: %w", subject, err)
+	}
+	if status := msg.Header.Get("Status"); status != "" && len(msg.Data) == 0 {
+		if status == "404" {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read the last record on %s: server says %s %s", subject, status, msg.Header.Get("Description"))
+	}
+	msg.Subject = subject
+	return msg, nil
+}
