@@ -1,0 +1,90 @@
+// Worker executes call commands from NATS JetStream against the Microsoft Graph
+// calls API, and brings its own development stack, demo and provisioning.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"callbus/internal/app"
+)
+
+// version is set when the program is built.
+var version = ""
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal kills
+	os.Exit(exitCode(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}), os.Stderr))
+}
+
+// stdio is the world the program talks to.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// errUsage is a mistake on the command line.
+var errUsage = errors.New("see worker --help")
+
+// exitCode prints what went wrong and tells the process's exit code: 0 is a
+// clean stop, 2 a mistake in the settings, 1 everything else.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "worker: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	if errors.Is(err, errUsage) || errors.Is(err, app.ErrOptions) {
+		return 2
+	}
+	return 1
+}
+
+// run is the program. Settings come from the arguments and, through kong, from
+// the environment.
+func run(ctx context.Context, args []string, std stdio) error {
+	var flags cli
+	ended := false
+	parser, err := kong.New(&flags,
+		kong.Name("worker"),
+		kong.Description("Executes call commands from NATS JetStream against the Microsoft Graph calls API."),
+		kong.DefaultEnvars("CALLBUS"),
+		kong.Vars{"version": versionText()},
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(int) { ended = true }), // after --help and --version
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if ended {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w (%w)", err, errUsage)
+	}
+	return command.Run(&session{ctx: ctx, stdio: std})
+}
+
+func versionText() string { return "worker " + programVersion() }
+
+// programVersion is the version built in, else the module's.
+func programVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}

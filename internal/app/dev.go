@@ -1,0 +1,197 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"callbus/internal/commands"
+	"callbus/internal/embednats"
+	"callbus/internal/graph"
+	"callbus/internal/graphsim"
+	"callbus/internal/natsconn"
+)
+
+// devToken is what the worker and the simulated Graph of one process share. It
+// opens nothing else: both listen on loopback only.
+const devToken = "callbus-development"
+
+// DevOptions shape the embedded stack. Empty addresses are free loopback ports.
+type DevOptions struct {
+	NATSListen, SimListen         string
+	CallbackListen, MetricsListen string
+	DataDir                       string // kept when set
+	Faults                        []graphsim.Fault
+	Prefix                        commands.Prefix
+	Concurrency                   int
+	Sim                           graphsim.Options
+	Version                       string
+	Logger                        *slog.Logger
+}
+
+// Stack is NATS, the simulated Graph and a worker in one process.
+type Stack struct {
+	NATS   *embednats.Server
+	Sim    *graphsim.Server
+	Worker *Worker
+
+	dir    string
+	stop   context.CancelFunc
+	result chan error
+}
+
+// StartStack starts everything and returns when the worker takes commands.
+func StartStack(ctx context.Context, o DevOptions) (s *Stack, err error) {
+	s = &Stack{result: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.dir, err = os.MkdirTemp("", "callbus-dev-"); err != nil {
+		return nil, fmt.Errorf("make a directory: %w", err)
+	}
+	if s.NATS, err = embednats.Start(embednats.Options{Listen: o.NATSListen, DataDir: o.DataDir}); err != nil {
+		return nil, err
+	}
+	sim := o.Sim
+	sim.Token, sim.Faults, sim.Logger = devToken, o.Faults, o.Logger
+	if s.Sim, err = graphsim.Start(ctx, sim, orFree(o.SimListen), ""); err != nil {
+		return nil, err
+	}
+	opts, err := s.workerOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	if s.Worker, err = NewWorker(ctx, opts); err != nil {
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	go func() { s.result <- s.Worker.Run(run) }()
+	return s, s.ready(ctx)
+}
+
+func (s *Stack) workerOptions(o DevOptions) (Options, error) {
+	token := filepath.Join(s.dir, "token")
+	if err := os.WriteFile(token, []byte(devToken), 0o600); err != nil {
+		return Options{}, fmt.Errorf("write token: %w", err)
+	}
+	callbacks, err := callbackAddress(o.CallbackListen)
+	if err != nil {
+		return Options{}, err
+	}
+	w := DefaultOptions()
+	w.NATS = natsconn.ConnOptions{URL: s.NATS.URL(), Name: "callbus dev worker"}
+	if o.Prefix != "" {
+		w.Streams.Prefix = o.Prefix
+	}
+	w.GraphURL, w.GraphTokenFile, w.Cloud = s.Sim.GraphURL(), token, graph.PublicCloud
+	w.Tenants = []string{graphsim.DefaultTenantID}
+	w.CallbackListen, w.CallbackURL = callbacks, "http://"+callbacks
+	w.CallbackOIDCURLs, w.CallbackIssuers, w.CallbackAudience = []string{s.Sim.OIDCURL()}, []string{s.Sim.Issuer()}, s.Sim.AppID()
+	w.MetricsListen = orFree(o.MetricsListen)
+	w.GracePeriod = 10 * time.Second
+	w.WorkerName, w.Version = "dev", o.Version
+	if o.Concurrency > 0 {
+		w.Concurrency = o.Concurrency
+	}
+	if o.Logger != nil {
+		w.Logger = o.Logger
+	}
+	return w, nil
+}
+
+// callbackAddress settles the port before the worker listens, because Graph is
+// told it.
+func callbackAddress(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(orFree(listen))
+	if err != nil {
+		return "", fmt.Errorf("--callback-listen %q: %w", listen, err)
+	}
+	if !loopback(host) {
+		return "", fmt.Errorf("--callback-listen %q: the development stack listens on loopback only", listen)
+	}
+	if port != "0" {
+		return net.JoinHostPort(host, port), nil
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func orFree(addr string) string {
+	if addr == "" {
+		return "127.0.0.1:0"
+	}
+	return addr
+}
+
+// ready waits until the worker would be put into rotation.
+func (s *Stack) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	for !s.Worker.health.Ready() {
+		select {
+		case err := <-s.result:
+			s.result <- err
+			return errors.Join(errors.New("the worker ended at once"), err)
+		default:
+		}
+		if !sleep(ctx, 10*time.Millisecond) {
+			return errors.New("the worker is not ready after 15 s")
+		}
+	}
+	return nil
+}
+
+// Wait blocks until ctx ends or the worker fails.
+func (s *Stack) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.result:
+		s.result <- err
+		return err
+	}
+}
+
+// Close stops the worker, then the rest, and removes what it made.
+func (s *Stack) Close() error {
+	var err error
+	if s.stop != nil {
+		s.stop()
+		err = <-s.result
+	}
+	if s.Sim != nil {
+		s.Sim.Close()
+	}
+	if s.NATS != nil {
+		s.NATS.Close()
+	}
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+	return err
+}
+
+// Dev runs the stack until ctx ends, telling its addresses and then "ready".
+func Dev(ctx context.Context, o DevOptions, out io.Writer) error {
+	s, err := StartStack(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "nats       %s\ngraph      %s\nsimulator  %s/_sim/calls\ncallbacks  http://%s\nmetrics    http://%s/metrics\nready\n",
+		s.NATS.URL(), s.Sim.GraphURL(), s.Sim.URL(), s.Worker.CallbackAddr(), s.Worker.MetricsAddr())
+	err = s.Wait(ctx)
+	return errors.Join(err, s.Close())
+}

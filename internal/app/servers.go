@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"callbus/internal/callbacks"
+	"callbus/internal/graph"
+	"callbus/internal/metrics"
+)
+
+func (w *Worker) openReceiver(ctx context.Context) error {
+	o := w.opts
+	var err error
+	w.auth, err = callbacks.NewAuth(ctx, callbacks.AuthOptions{
+		OIDCURLs: o.CallbackOIDCURLs, Issuers: o.CallbackIssuers, Audience: o.CallbackAudience, Tenants: o.Tenants,
+		RequireTID: o.CallbackTID, Logger: w.log,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: callbacks: %w", ErrOptions, err)
+	}
+	base, err := url.Parse(o.CallbackURL)
+	if err != nil {
+		return fmt.Errorf("%w: --callback-url: %w", ErrOptions, err)
+	}
+	w.receiver, err = callbacks.NewReceiver(callbacks.Options{
+		BasePath: strings.TrimRight(base.Path, "/"), Auth: w.auth, Store: w.calls.Events, Lookup: w.calls.Registry.Owner,
+		IncomingRoute: o.IncomingRoute, Counter: w.metrics, Logger: w.log,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: callbacks: %w", ErrOptions, err)
+	}
+	return nil
+}
+
+func (w *Worker) listen(ctx context.Context) error {
+	var err error
+	var lc net.ListenConfig
+	if w.metricsListener, err = lc.Listen(ctx, "tcp", w.opts.MetricsListen); err != nil {
+		return fmt.Errorf("--metrics-listen: %w", err)
+	}
+	if w.callbackListener, err = lc.Listen(ctx, "tcp", w.opts.CallbackListen); err != nil {
+		return fmt.Errorf("--callback-listen: %w", err)
+	}
+	return nil
+}
+
+// MetricsAddr is where /metrics, /healthz and /readyz are served.
+func (w *Worker) MetricsAddr() string { return w.metricsListener.Addr().String() }
+
+// CallbackAddr is where notifications are received.
+func (w *Worker) CallbackAddr() string { return w.callbackListener.Addr().String() }
+
+// serve starts both servers and returns what stops them.
+func (w *Worker) serve(wg *sync.WaitGroup, fail func(error)) func() {
+	callback := callbacks.NewServer(w.receiver, w.log)
+	ops := &http.Server{Handler: metrics.Mux(w.reg, w.health), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	run := func(s *http.Server, l net.Listener) {
+		wg.Go(func() {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
+			}
+		})
+	}
+	run(callback, w.callbackListener)
+	run(ops, w.metricsListener)
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = callback.Shutdown(ctx)
+		_ = ops.Shutdown(ctx)
+	}
+}
+
+// credentialOptions leaves instance discovery out where the authority is not
+// Microsoft's: Microsoft does not know it and could not vouch for it.
+func credentialOptions(o Options) graph.CredentialOptions {
+	c := graph.CredentialOptions{Kind: o.AzureCredential, Cloud: o.Cloud, Tenants: o.Tenants}
+	if host := os.Getenv("AZURE_AUTHORITY_HOST"); host != "" {
+		u, err := url.Parse(host)
+		c.DisableInstanceDiscovery = err == nil && loopback(u.Hostname())
+	}
+	return c
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"callbus/internal/calls"
+	"callbus/internal/commands"
+	"callbus/internal/ledger"
+	"callbus/internal/metrics"
+)
+
+const (
+	backlogEvery = 5 * time.Second
+	tokenRetry   = 10 * time.Second
+	healthEvery  = time.Second
+)
+
+// recorded is told of every record this worker stores: one log line for each
+// settled command, and its metrics.
+func (w *Worker) recorded(r ledger.Record) {
+	if !r.Final {
+		return
+	}
+	class, reason, code, request := "", r.Reason, "", ""
+	if e := r.Error; e != nil {
+		class, code, request = string(e.Class), e.Code, e.RequestID
+		if reason == "" {
+			reason = e.Reason
+		}
+	}
+	w.log.Info("command settled", "producer", r.Producer, "call_ref", r.CallRef, "command_id", r.CommandID, "action", r.Action,
+		"status", r.Status, "reason", reason, "code", code, "attempts", r.Attempts, "call_id", r.CallID, "request_id", request)
+	if r.Corrects != 0 {
+		return
+	}
+	var stages metrics.Stages
+	if t := r.Timing; t != nil {
+		stages = metrics.Stages{
+			Queued:    time.Duration(t.QueuedMS) * time.Millisecond,
+			Throttled: time.Duration(t.ThrottledMS) * time.Millisecond,
+			Graph:     time.Duration(t.GraphMS) * time.Millisecond,
+		}
+		if t.ReceivedAt != nil {
+			stages.Total = r.Time.Sub(*t.ReceivedAt)
+		}
+	}
+	w.metrics.CommandFinished(string(r.Action), string(r.Status), class, stages)
+}
+
+// checkToken fetches a token once: a rollout whose credentials do not work
+// never becomes ready. A later failure is a metric and a waiting queue, because
+// the same pods receive callbacks.
+func (w *Worker) checkToken(ctx context.Context) error {
+	for {
+		_, err := w.graph.Token(ctx, first(w.opts.Tenants))
+		w.health.Set("token", err)
+		if err == nil {
+			return nil
+		}
+		w.log.Error("no token to be had, not ready", "err", err)
+		if !sleep(ctx, tokenRetry) {
+			return nil
+		}
+	}
+}
+
+var errDisconnected = errors.New("not connected")
+
+// watchHealth keeps readiness in step with NATS and the callback keys.
+func (w *Worker) watchHealth(ctx context.Context) error {
+	for {
+		up := w.nc.IsConnected()
+		w.metrics.NATSConnected(up)
+		if up {
+			w.health.Set("nats", nil)
+		} else {
+			w.health.Set("nats", errDisconnected)
+		}
+		w.health.Set("callback keys", w.auth.Ready())
+		if !sleep(ctx, healthEvery) {
+			return nil
+		}
+	}
+}
+
+// watchBacklog keeps the gauges of the queue and of dead letters.
+func (w *Worker) watchBacklog(ctx context.Context) error {
+	for {
+		for _, lane := range commands.Lanes {
+			b, err := w.queue.Backlog(ctx, lane)
+			if err != nil {
+				break // NATS is away, which is told elsewhere
+			}
+			w.metrics.Backlog(string(lane), b.Pending, b.Runnable, b.Oldest)
+		}
+		if counts, err := w.journal.DeadLetters(ctx); err == nil {
+			for _, cause := range commands.Causes {
+				w.metrics.DeadLetters(string(cause), counts[cause])
+			}
+		}
+		if !sleep(ctx, backlogEvery) {
+			return nil
+		}
+	}
+}
+
+// watchCalls keeps the gauge of live calls.
+func (w *Worker) watchCalls(ctx context.Context) error {
+	return w.calls.Registry.WatchLive(ctx, func(counts map[string]int) {
+		for _, state := range calls.LiveStates {
+			w.metrics.CallLive(state, counts[state])
+		}
+	})
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,293 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"callbus/internal/callbacks"
+	"callbus/internal/calls"
+	"callbus/internal/commands"
+	"callbus/internal/executor"
+	"callbus/internal/graph"
+	"callbus/internal/ledger"
+	"callbus/internal/metrics"
+	"callbus/internal/natsconn"
+	"callbus/internal/pacing"
+	"callbus/internal/queue"
+	"callbus/internal/streams"
+	"callbus/internal/timers"
+)
+
+// Slots of the worker's own consumers.
+const (
+	foldSlots  = 64
+	timerSlots = 32
+)
+
+// Worker is one running worker. Make it with NewWorker, which connects and
+// provisions, then call Run.
+type Worker struct {
+	opts Options
+	log  *slog.Logger
+
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	reg     *prometheus.Registry
+	metrics *metrics.Metrics
+	health  *metrics.Health
+
+	graph    *graph.Client
+	journal  *ledger.Journal
+	queue    *queue.Queue
+	gates    *pacing.Gates
+	timers   *timers.Timers
+	calls    *calls.Calls
+	executor *executor.Executor
+	auth     *callbacks.Auth
+	receiver *callbacks.Receiver
+
+	stopping         atomic.Bool
+	metricsListener  net.Listener
+	callbackListener net.Listener
+}
+
+// NewWorker checks the settings, connects to NATS, makes or checks the streams,
+// loads the keys of notifications and opens both listeners. It blocks for all
+// that; every error is one line for the operator.
+func NewWorker(ctx context.Context, o Options) (w *Worker, err error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	w = &Worker{opts: o, log: o.Logger.With("worker", o.WorkerName)}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	w.warn()
+	w.reg = metrics.NewRegistry()
+	w.metrics = metrics.New(w.reg, metrics.Options{Tenants: o.Tenants, Version: o.Version})
+	w.health = metrics.NewHealth("nats", "streams", "callback keys", "token")
+	if err := w.openGraph(); err != nil {
+		return nil, err
+	}
+	if err := w.openNATS(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.openRooms(ctx); err != nil {
+		return nil, err
+	}
+	return w, w.listen(ctx)
+}
+
+// warn says once what an operator should know about the settings.
+func (w *Worker) warn() {
+	if len(w.opts.AllowPhone) == 0 {
+		w.log.Warn("every phone number may be dialled; --allow-phone narrows that")
+	}
+	if len(w.opts.Tenants) == 0 {
+		w.log.Warn("no --tenant is set; every tenant is accepted")
+	}
+}
+
+func (w *Worker) openGraph() error {
+	o := w.opts
+	g := graph.Options{
+		Cloud: o.Cloud, BaseURL: o.GraphURL, Route: o.GraphRoute, DefaultTenant: first(o.Tenants), Timeout: o.GraphTimeout,
+		UserAgent: "callbus/" + o.Version, Logger: w.log,
+		OnRequest: func(op graph.Operation, status int, code string, d time.Duration) {
+			w.metrics.GraphRequest(string(op), status, code, d)
+		},
+	}
+	if o.GraphTokenFile != "" {
+		g.TokenFile = o.GraphTokenFile
+	} else {
+		c := credentialOptions(o)
+		if _, err := graph.NewCredential(c); err != nil {
+			return fmt.Errorf("%w: --azure-credential=%s: %w", ErrOptions, o.AzureCredential, err)
+		}
+		g.NewCredential = graph.CredentialFactory(c)
+	}
+	var err error
+	if w.graph, err = graph.New(g); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	return nil
+}
+
+func (w *Worker) openNATS(ctx context.Context) error {
+	o := w.opts.NATS
+	o.Logger = w.log
+	var err error
+	if w.nc, err = natsconn.Connect(o); err != nil {
+		return err
+	}
+	if w.js, err = jetstream.New(w.nc); err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	plan, err := streams.Provision(ctx, w.js, w.opts.Streams, w.opts.StreamsMode, false)
+	if err != nil {
+		return err
+	}
+	if len(plan.Created)+len(plan.Updated) > 0 {
+		w.log.Info("streams provisioned", "created", plan.Created, "updated", plan.Updated)
+	}
+	w.health.Set("nats", nil)
+	w.health.Set("streams", nil)
+	return nil
+}
+
+func (w *Worker) openRooms(ctx context.Context) error {
+	o, prefix := w.opts, w.opts.Streams.Prefix
+	var err error
+	if w.journal, err = ledger.New(ctx, w.js, prefix, w.recorded); err != nil {
+		return err
+	}
+	if w.queue, err = queue.New(ctx, w.js, prefix, o.Streams.AckWait, w.log); err != nil {
+		return err
+	}
+	if w.gates, err = pacing.New(ctx, w.js, prefix, w.metrics, w.log); err != nil {
+		return err
+	}
+	w.timers = timers.New(w.js, prefix, w.log)
+	stopping := w.stopping.Load
+	w.calls = calls.New(calls.Deps{
+		Registry: calls.NewRegistry(w.js, prefix), Events: calls.NewEvents(w.js, prefix), Journal: w.journal, Timers: w.timers,
+		Graph: executor.Line(w.graph, stopping), Hint: w.queue.Hint, Observer: w.metrics, Logger: w.log,
+	}, calls.Options{KeepAliveInterval: o.KeepAliveInterval, OperationTimeout: o.OperationTimeout, MaxCallDuration: o.MaxCallDuration})
+	base := strings.TrimRight(o.CallbackURL, "/")
+	w.executor = executor.New(executor.Deps{
+		Graph: w.graph, Queue: w.queue, Journal: w.journal, Calls: w.calls, Gates: w.gates, Observer: w.metrics, Logger: w.log,
+	}, executor.Options{
+		Prefix: prefix, Worker: o.WorkerName, Tenants: o.Tenants, AllowPhone: o.AllowPhone, TTL: o.TTL,
+		AckWait: o.Streams.AckWait, GraphTimeout: o.GraphTimeout, ReconcileWait: o.ReconcileWait, Stopping: stopping,
+		CallbackURI: func(place commands.Key, attempt int) string { return base + callbacks.CallPath(place, attempt) },
+	})
+	return w.openReceiver(ctx)
+}
+
+// Run works until ctx ends, then stops cleanly: not ready, nothing new is
+// fetched or sent, what is in flight is finished and recorded within the grace
+// period, what is unstarted is handed back, and notifications are answered for
+// the drain delay. It returns nil after a clean stop.
+func (w *Worker) Run(ctx context.Context) error {
+	take, stopTaking := context.WithCancel(context.WithoutCancel(ctx))
+	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopTaking()
+	defer stopWork(nil)
+
+	var failed sync.Once
+	failure := make(chan error, 1)
+	fail := func(err error) {
+		if err != nil {
+			failed.Do(func() { failure <- err })
+		}
+	}
+	var servers, parts sync.WaitGroup
+	stopServers := w.serve(&servers, fail)
+	for _, run := range w.parts(take, work) {
+		parts.Go(func() { fail(run()) })
+	}
+	w.log.Info("ready to work", "version", w.opts.Version, "callbacks", w.CallbackAddr(), "metrics", w.MetricsAddr())
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failure:
+	}
+	w.health.Stopping()
+	w.stopping.Store(true)
+	drained := time.Now().Add(w.opts.DrainDelay)
+	stopTaking()
+	w.log.Info("stopping")
+	err = errors.Join(err, w.drain(&parts, stopWork))
+	if wait := time.Until(drained); wait > 0 {
+		time.Sleep(wait)
+	}
+	stopServers()
+	servers.Wait()
+	w.close()
+	w.log.Info("stopped")
+	return err
+}
+
+// parts are the loops of the worker. Each returns when take has ended and its
+// work is done.
+func (w *Worker) parts(take, work context.Context) []func() error {
+	parts := []func() error{
+		func() error { return w.calls.Run(take, work, foldSlots) },
+		func() error { return w.timers.Run(take, work, timerSlots, w.calls.Fire) },
+		func() error { return w.gates.Run(take) },
+		func() error { return w.watchBacklog(take) },
+		func() error { return w.watchCalls(take) },
+		func() error { return w.checkToken(take) },
+		func() error { return w.watchHealth(take) },
+	}
+	for _, lane := range commands.Lanes {
+		l := queue.Lane{
+			Name: lane, Slots: w.opts.Concurrency,
+			Busy:    func(delta int) { w.metrics.InFlight(string(lane), delta) },
+			Stalled: func(error) { w.metrics.FetchFailed(string(lane)) },
+		}
+		parts = append(parts, func() error { return w.queue.Run(take, work, l, w.executor.Handle) })
+	}
+	return parts
+}
+
+var errGrace = errors.New("the grace period has ended")
+
+// drain waits for what is in flight, at most the grace period; then requests
+// are cut, and their fate is in the ledger.
+func (w *Worker) drain(parts *sync.WaitGroup, stopWork context.CancelCauseFunc) error {
+	done := make(chan struct{})
+	go func() { parts.Wait(); close(done) }()
+	grace := time.NewTimer(w.opts.GracePeriod)
+	defer grace.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-grace.C:
+	}
+	stopWork(errGrace)
+	<-done
+	return errGrace
+}
+
+func (w *Worker) close() {
+	if w.auth != nil {
+		w.auth.Close()
+	}
+	if w.queue != nil {
+		w.queue.Close()
+	}
+	for _, l := range []net.Listener{w.metricsListener, w.callbackListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if w.nc != nil {
+		_ = w.nc.FlushTimeout(time.Second)
+		w.nc.Close()
+	}
+	if w.graph != nil {
+		w.graph.Close()
+	}
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
