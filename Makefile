@@ -1,0 +1,83 @@
+# Needs Go and make, nothing else. "make" alone lists what there is.
+
+SHELL      := /bin/sh
+GO_FLOOR   := $(shell awk '$$1 == "go" { print $$2; exit }' go.mod)
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The race detector needs a C compiler; without one the tests run without it.
+RACE       ?= $(shell [ "$$(go env CGO_ENABLED 2>/dev/null)" = 1 ] && echo -race)
+TESTFLAGS  ?=
+BENCHTIME  ?= 200ms
+FUZZTIME   ?= 10s
+FILE       ?=
+ARGS       ?=
+CHARTTEST  := deploy/helm/charttest
+STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check-go
+check-go:
+	@command -v go >/dev/null 2>&1 || { echo "make: Go $(GO_FLOOR) or newer is needed, and there is no go on the PATH" >&2; exit 1; }
+	@have=$$(go env GOVERSION 2>/dev/null | sed 's/^go//; s/[^0-9.].*//'); \
+	  printf '%s\n%s\n' "$(GO_FLOOR)" "$${have:-0}" | sort -V -C || \
+	  { echo "make: Go $(GO_FLOOR) or newer is needed, this is $$(GOTOOLCHAIN=local go version 2>/dev/null || echo an older one)" >&2; exit 1; }
+
+.PHONY: build
+build: check-go ## Build the programs into bin/
+	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: check-go ## Run commands on an embedded stack: a built-in sample, or FILE=x.ndjson
+	@go run ./cmd/worker demo $(ARGS) $(FILE)
+
+.PHONY: dev
+dev: check-go ## Run embedded NATS, the simulated Graph and a worker on loopback
+	@go run ./cmd/worker dev $(ARGS)
+
+.PHONY: test
+test: check-go ## Run all tests, the chart's too
+	@[ -n "$(RACE)" ] || echo "make: no C compiler, the tests run without the race detector"
+	go test $(RACE) $(TESTFLAGS) ./...
+	cd $(CHARTTEST) && go test $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: check-go ## Check format, vet, staticcheck, module files and the chart
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	$(STATICCHECK) ./...
+	cd $(CHARTTEST) && go mod tidy -diff && go vet ./... && $(STATICCHECK) ./...
+	cd $(CHARTTEST) && go test -run '^TestLint' .
+
+.PHONY: bench
+bench: check-go ## Run every benchmark for BENCHTIME (200ms)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: check-go ## Run every fuzz test for FUZZTIME (10s)
+	@found=$$(grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd internal | sed 's/func //' | sort); \
+	  [ -n "$$found" ] || { echo "make: no fuzz tests" >&2; exit 1; }; \
+	  for target in $$found; do \
+	    name=$${target##*:}; package=$$(dirname "$${target%%:*}"); \
+	    echo "$$package $$name"; \
+	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$package" || exit 1; \
+	  done
+
+.PHONY: sdk
+sdk: check-go ## Hold the simulated Graph to Microsoft's own SDK (a large download)
+	cd test/msgraphsdk && go test $(TESTFLAGS) ./...
+
+.PHONY: cover
+cover: check-go ## Measure coverage; writes bin/cover.html
+	@mkdir -p bin
+	go test -coverpkg=./internal/...,./cmd/... -coverprofile=bin/cover.out $(TESTFLAGS) ./...
+	go tool cover -html=bin/cover.out -o bin/cover.html
+	@go tool cover -func=bin/cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf bin
