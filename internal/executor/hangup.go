@@ -30,18 +30,22 @@ func (j *job) hangupTurn(ctx context.Context) (bool, error) {
 	}
 	place := j.view.Place
 	switch {
-	case j.known() && j.entry.Live():
-		return j.wantHangup(ctx)
-	case j.cmd.CallID != "":
-		return true, nil // the next step binds it
+	case j.known() && j.entry.Live(), j.cmd.CallID != "":
+		return true, nil
 	case dialling:
+		if place != nil {
+			// Should its answer be lost, it is not dialled again.
+			if err := j.x.Calls.WantHangupOf(ctx, place.Key(), "hungUp", ""); err != nil {
+				return false, err
+			}
+		}
 		return false, j.wait(ctx, "callNotReady", time.Time{})
 	case j.known() && j.entry.Ended():
 		return false, j.hungUp(ctx, "alreadyEnded")
 	case place == nil:
 		return false, j.reject(ctx, commands.CauseNoSuchCall, noSuchCall())
 	case place.Status == commands.Unknown:
-		if _, err := j.x.Calls.WantHangup(ctx, j.m.Call, "hungUp"); err != nil {
+		if err := j.x.Calls.WantHangupOf(ctx, place.Key(), "hungUp", j.key.ID); err != nil {
 			return false, err
 		}
 		return false, j.fail(ctx, commands.Unknown, &commands.Error{

@@ -132,8 +132,16 @@ func (j *job) reject(ctx context.Context, cause commands.Cause, e *commands.Erro
 	return j.fail(ctx, commands.Rejected, e)
 }
 
-// bury stores a dead letter.
+// bury stores a dead letter, unless the journal has moved since it was read:
+// then what is wrong may not be wrong any more.
 func (j *job) bury(ctx context.Context, cause commands.Cause, e *commands.Error) error {
+	current, err := j.x.Journal.Current(ctx, &j.view)
+	if err != nil {
+		return err
+	}
+	if !current {
+		return ledger.ErrMoved
+	}
 	letter := commands.DeadLetter{
 		Producer: j.key.Producer, CallRef: j.key.CallRef, CommandID: j.key.ID, Action: j.m.Action,
 		Cause: cause, Error: e, Subject: j.m.Subject, Sequence: j.m.Seq, Headers: j.m.Header,
@@ -148,6 +156,8 @@ const (
 	parkMost  = time.Minute
 	// tellAfter is how long a command is held before producers are told.
 	tellAfter = 2 * time.Second
+	// jitterMost bounds what is added to the wait for a gate.
+	jitterMost = 10 * time.Second
 )
 
 // wait parks a command that cannot be sent yet. Until is when that is known to
@@ -160,7 +170,10 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 	}
 	delay := parkDelay(j.m.Deliveries)
 	if !until.IsZero() {
-		delay = until.Sub(now) + jitter(until.Sub(now)/10)
+		delay = until.Sub(now)
+		if gateReasons[reason] {
+			delay += jitter(min(delay/10, jitterMost)) // not all at once when the gate opens
+		}
 	}
 	if left := j.expiry.Sub(now); delay > left {
 		delay = left // to be expired in time
@@ -182,6 +195,10 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 			return err
 		}
 	}
+	if reason == "notBefore" {
+		j.m.Hold(max(delay, 0))
+		return nil
+	}
 	j.m.Park(max(delay, 0))
 	return nil
 }
@@ -189,8 +206,11 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 // cannotMakeIt ends a command that cannot be sent before it expires.
 func (j *job) cannotMakeIt(ctx context.Context, reason string, until time.Time) error {
 	class := commands.ClassThrottled
-	if reason == "monthlyCalls" || reason == "liveCalls" {
+	switch reason {
+	case "monthlyCalls", "liveCalls":
 		class = commands.ClassQuota
+	case "breaker":
+		class = commands.ClassTransient
 	}
 	if !gateReasons[reason] {
 		return j.fail(ctx, commands.Expired, expired(j.expiry))
@@ -225,7 +245,7 @@ func jitter(most time.Duration) time.Duration {
 	if most <= 0 {
 		return 0
 	}
-	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(most/2), backoff.WithRandomizationFactor(1))
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(most/2), backoff.WithRandomizationFactor(1), backoff.WithMaxElapsedTime(0))
 	return b.NextBackOff()
 }
 

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"time"
 
 	"callbus/internal/calls"
 	"callbus/internal/graph"
@@ -29,9 +30,10 @@ func (x *Executor) line() calls.Graph { return Line(x.Graph, x.opts.Stopping) }
 
 // ReadCall reads a call; one that is not found is gone.
 func (l line) ReadCall(ctx context.Context, tenant, callID string) (calls.Reading, error) {
+	asked := time.Now()
 	resp, err := l.client.Do(ctx, graph.Request{Operation: graph.GetCall, TenantID: tenant, CallID: callID, Guard: l.guard})
 	if gone(err) {
-		return calls.Reading{Gone: true}, nil
+		return calls.Reading{At: asked, Gone: true}, nil
 	}
 	if err != nil {
 		return calls.Reading{}, err
@@ -40,7 +42,7 @@ func (l line) ReadCall(ctx context.Context, tenant, callID string) (calls.Readin
 	if err != nil {
 		return calls.Reading{}, err
 	}
-	return calls.Reading{State: c.State, AudioActive: c.AudioActive, CallChainID: c.CallChainID, Gone: c.State == calls.StateTerminated}, nil
+	return calls.Reading{At: asked, State: c.State, AudioActive: c.AudioActive, CallChainID: c.CallChainID, Gone: c.State == calls.StateTerminated}, nil
 }
 
 // KeepAlive keeps a call alive.

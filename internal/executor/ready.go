@@ -38,6 +38,9 @@ func (j *job) ready(ctx context.Context) (bool, error) {
 			return j.callEnded(ctx)
 		}
 	}
+	if j.m.Action == commands.Hangup {
+		return j.wantHangup(ctx)
+	}
 	if j.cmd.Wait == commands.WaitNone || j.inState() {
 		return true, nil
 	}
@@ -80,7 +83,7 @@ func (j *job) callEnded(ctx context.Context) (bool, error) {
 func (j *job) inState() bool {
 	e := &j.entry
 	switch j.m.Action {
-	case commands.Hangup, commands.GetCall, commands.KeepAlive, commands.Redirect:
+	case commands.GetCall, commands.KeepAlive, commands.Redirect:
 		return true // the call id is enough
 	case commands.Transfer:
 		return e.Established() && !e.Busy(j.key.ID)

@@ -26,7 +26,8 @@ func (j *job) reconcile(ctx context.Context) (bool, error) {
 		j.m.Park(min(wait, parkDelay(j.m.Deliveries)))
 		return false, nil
 	}
-	if j.cmd.OnUnknown == commands.OnUnknownRetry && !j.entry.HangupWanted && time.Now().Before(j.expiry) {
+	unwanted := j.entry.HangupWanted && (j.m.Action != commands.Place || j.entry.PlaceID == j.key.ID)
+	if j.cmd.OnUnknown == commands.OnUnknownRetry && !unwanted && time.Now().Before(j.expiry) {
 		return true, nil
 	}
 	return false, j.fail(ctx, commands.Unknown, answerLost())

@@ -96,10 +96,10 @@ func (j *job) resend(ctx context.Context) error {
 	return j.settleOnce(ctx, j.send(ctx))
 }
 
-// attempts is how often the command was begun. Reads are not in the ledger
-// before they end; their deliveries stand in.
+// attempts is how often the command was begun. Of reads the ledger has no
+// "started", at most that they waited; their deliveries stand in.
 func (j *job) attempts() int {
-	if j.view.Own == nil {
+	if j.view.Own == nil || j.m.Action.Read() {
 		return int(j.m.Deliveries)
 	}
 	return max(j.view.Own.Attempts, 1)

@@ -84,7 +84,10 @@ func judge(a commands.Action, e *graph.Error) verdict {
 			return verdict{next: again, tries: serverTries}
 		}
 	}
-	// Lost, GatewayLost, Unreadable, and what is left of the two above.
+	if e.Reason == graph.Unreadable && e.Definite() {
+		return verdict{next: failed} // a 4xx that is not Graph's: a wrong address
+	}
+	// Lost, GatewayLost, Unreadable, and what is left of those above.
 	if a.Idempotent() {
 		return verdict{next: again}
 	}
@@ -104,6 +107,9 @@ func outcomeError(e *graph.Error, now time.Time) *commands.Error {
 	out := &commands.Error{
 		Class: classOf(e.Reason), Reason: string(e.Reason), Code: e.Code, Message: e.Message,
 		HTTPStatus: e.Status, RequestID: e.RequestID, ClientRequestID: e.ClientRequestID,
+	}
+	if e.Reason == graph.Unreadable && e.Definite() {
+		out.Class = commands.ClassConfiguration
 	}
 	x := commands.Explain(e.Code)
 	if x.Known {

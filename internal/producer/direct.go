@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,4 +48,27 @@ func (c *Client) lastRecord(ctx context.Context, stream, subject string) (*nats.
 	}
 	msg.Subject = subject
 	return msg, nil
+}
+
+// confirmFor bounds how long a record that was heard may take to be stored.
+const confirmFor = time.Second
+
+// confirm tells whether a record that was heard on its subject is in the
+// stream, and returns what is: a subscription also hears records that lost
+// against another writer's and were never stored. nil means that this is one.
+func (c *Client) confirm(ctx context.Context, heard *nats.Msg, ends func(*nats.Msg) bool) *nats.Msg {
+	ctx, cancel := context.WithTimeout(ctx, confirmFor)
+	defer cancel()
+	for wait := 2 * time.Millisecond; ; wait *= 2 {
+		stored, err := c.lastRecord(ctx, "RESULTS", heard.Subject)
+		if err == nil && stored != nil && (bytes.Equal(stored.Data, heard.Data) || ends(stored)) {
+			return stored
+		}
+		if errors.Is(err, errNoDirectGet) {
+			return heard // no stream to ask, which Wait reports
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return nil
+		}
+	}
 }

@@ -113,7 +113,7 @@ func (o *Outcomes) subscribe(producer string) error {
 		return nil
 	}
 	filter := o.client.prefix.Results(commands.CallKey{Producer: producer, CallRef: "*"})
-	sub, err := o.client.nc.Subscribe(filter, o.take)
+	sub, err := o.client.nc.Subscribe(filter, o.hear)
 	if err != nil {
 		return fmt.Errorf("subscribe %s: %w", filter, err)
 	}
@@ -123,6 +123,21 @@ func (o *Outcomes) subscribe(producer string) error {
 		return fmt.Errorf("subscribe %s: %w", filter, err)
 	}
 	return nil
+}
+
+// hear takes a record from the subscription. One that would be an outcome is
+// looked up first: only what is stored counts.
+func (o *Outcomes) hear(msg *nats.Msg) {
+	ends := func(msg *nats.Msg) bool {
+		var r commands.Result
+		return json.Unmarshal(msg.Data, &r) == nil && o.until.Reached(r)
+	}
+	if ends(msg) {
+		if msg = o.client.confirm(context.Background(), msg, ends); msg == nil {
+			return
+		}
+	}
+	o.take(msg)
 }
 
 // take looks at one record, whichever way it came.

@@ -124,7 +124,7 @@ func (f *follower) follow(ctx context.Context, records <-chan *nats.Msg) (comman
 		case <-ctx.Done():
 			return f.last, f.noOutcome()
 		case msg := <-records:
-			if done, err := f.take(msg); done || err != nil {
+			if done, err := f.hear(ctx, msg); done || err != nil {
 				return f.last, err
 			}
 		case <-look.C:
@@ -136,7 +136,7 @@ func (f *follower) follow(ctx context.Context, records <-chan *nats.Msg) (comman
 			look.Reset(f.client.poll)
 			// What came meanwhile is older than what was read.
 			for len(records) > 0 {
-				if done, err := f.take(<-records); done || err != nil {
+				if done, err := f.hear(ctx, <-records); done || err != nil {
 					return f.last, err
 				}
 			}
@@ -148,6 +148,23 @@ func (f *follower) follow(ctx context.Context, records <-chan *nats.Msg) (comman
 			}
 		}
 	}
+}
+
+// hear takes a record from the subscription. One that would end the wait is
+// looked up first: only what is stored counts.
+func (f *follower) hear(ctx context.Context, msg *nats.Msg) (bool, error) {
+	if msg.Subject == f.client.prefix.Result(f.key) && f.ends(msg) {
+		if msg = f.client.confirm(ctx, msg, f.ends); msg == nil {
+			return false, nil
+		}
+	}
+	return f.take(msg)
+}
+
+// ends tells whether a record, once stored, ends the wait.
+func (f *follower) ends(msg *nats.Msg) bool {
+	var r commands.Result
+	return json.Unmarshal(msg.Data, &r) == nil && f.until.Reached(r)
 }
 
 // take tells whether the record ends the wait.

@@ -1,0 +1,169 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"callbus/internal/commands"
+	"callbus/internal/graphsim"
+	"callbus/internal/natsconn"
+	"callbus/internal/streams"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// startSim runs a simulated Graph for one test.
+func startSim(t *testing.T, o graphsim.Options) *graphsim.Server {
+	t.Helper()
+	o.Token = devToken
+	sim, err := graphsim.Start(t.Context(), o, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	return sim
+}
+
+// startWorker runs a worker against a server and a simulator, and stops it at
+// the end of the test, or when the returned function is called.
+func startWorker(t *testing.T, name, natsURL string, sim *graphsim.Server, change func(*Options)) (*Worker, func()) {
+	t.Helper()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(devToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := callbackAddress("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := DefaultOptions()
+	o.NATS = natsconn.ConnOptions{URL: natsURL, Name: name}
+	o.GraphURL, o.GraphTokenFile, o.Tenants = sim.GraphURL(), token, []string{graphsim.DefaultTenantID}
+	o.CallbackListen, o.CallbackURL = addr, "http://"+addr
+	o.CallbackOIDCURLs, o.CallbackIssuers, o.CallbackAudience = []string{sim.OIDCURL()}, []string{sim.Issuer()}, sim.AppID()
+	o.MetricsListen, o.WorkerName = "127.0.0.1:0", name
+	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if change != nil {
+		change(&o)
+	}
+	w, err := NewWorker(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	stopped := false
+	stop := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() of %s = %v; want a clean stop", name, err)
+		}
+	}
+	t.Cleanup(stop)
+	return w, stop
+}
+
+// connect opens a producer's connection.
+func connect(t *testing.T, url string) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// body is a command's body.
+func body(id string, parameters string, more map[string]any) []byte {
+	m := map[string]any{"id": id}
+	if parameters != "" {
+		m["parameters"] = json.RawMessage(parameters)
+	}
+	for k, v := range more {
+		m[k] = v
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// allResults reads the whole journal.
+func allResults(t *testing.T, js jetstream.JetStream) []commands.Result {
+	t.Helper()
+	s, err := js.Stream(t.Context(), "CALL_RESULTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.State.Msgs == 0 {
+		return nil
+	}
+	cons, err := s.OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := cons.Fetch(int(info.State.Msgs), jetstream.FetchMaxWait(10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []commands.Result
+	for msg := range batch.Messages() {
+		var r commands.Result
+		if err := json.Unmarshal(msg.Data(), &r); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// eventually polls a condition until it holds or the deadline has passed.
+func eventually(t *testing.T, within time.Duration, what string, ok func() (bool, string)) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		held, state := ok()
+		if held {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s (%s)", within, what, state)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// queueEmpty tells whether no command is left.
+func queueEmpty(t *testing.T, js jetstream.JetStream) (bool, string) {
+	s, err := js.Stream(t.Context(), commands.DefaultPrefix.Stream(streams.Commands))
+	if err != nil {
+		return false, err.Error()
+	}
+	n := s.CachedInfo().State.Msgs
+	return n == 0, fmt.Sprintf("%d commands queued", n)
+}
