@@ -27,7 +27,10 @@ type session struct {
 // Run runs the worker until the program is told to stop.
 func (f *serveFlags) Run(s *session) error {
 	w, err := app.NewWorker(s.ctx, f.options(f.logger(s.err)))
-	if err != nil {
+	switch {
+	case err != nil && s.ctx.Err() != nil:
+		return nil // told to stop while it started
+	case err != nil:
 		return err
 	}
 	return w.Run(s.ctx)

@@ -53,7 +53,7 @@ type graphFlags struct {
 	GraphURL        string        `help:"Graph's base URL with version; the cloud's own by default. Plain http only to loopback."`
 	GraphRoute      string        `enum:"communications,app" default:"communications" help:"Route family: communications or app."`
 	GraphTimeout    time.Duration `default:"10s" help:"Longest time one request may take."`
-	GraphTokenFile  string        `type:"path" help:"File with a fixed bearer token instead of Azure credentials; only with a loopback Graph."`
+	GraphTokenFile  string        `help:"File with a fixed bearer token instead of Azure credentials; only with a loopback Graph."`
 	AzureCredential string        `enum:"default,environment,workload,managed,cli,chain" default:"default" help:"Where tokens come from: default, environment, workload, managed, cli or chain (the ones without a secret); reads AZURE_*."`
 	Tenant          []string      `sep:"," help:"Tenant served (repeatable, the first is the default)."`
 	AllowPhone      []string      `sep:"," help:"Prefix of phone numbers that may be dialled, e.g. +49 (repeatable; all by default)."`
@@ -100,7 +100,7 @@ type devFlags struct {
 	SimListen      string `default:"127.0.0.1:8090" help:"Address of the simulated Graph, loopback only."`
 	CallbackListen string `default:"127.0.0.1:8080" help:"Address of the notification endpoint, loopback only."`
 	MetricsListen  string `default:"127.0.0.1:9464" help:"Address of /metrics, /healthz and /readyz."`
-	DataDir        string `type:"path" help:"Where JetStream keeps its files; a directory removed at the end by default."`
+	DataDir        string `help:"Where JetStream keeps its files; a directory removed at the end by default."`
 	Faults         string `type:"existingfile" help:"Faults of the simulated Graph, JSON."`
 	Prefix         string `default:"calls" help:"First token of every subject."`
 	Concurrency    int    `default:"64" help:"Commands in work at once, for each lane."`

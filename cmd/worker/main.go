@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"callbus/internal/app"
+	"callbus/internal/natsconn"
 )
 
 // version is set when the program is built.
@@ -43,7 +44,8 @@ func exitCode(err error, stderr io.Writer) int {
 		return 0
 	}
 	fmt.Fprintf(stderr, "worker: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-	if errors.Is(err, errUsage) || errors.Is(err, app.ErrOptions) {
+	conn, isConn := errors.AsType[*natsconn.Error](err)
+	if errors.Is(err, errUsage) || errors.Is(err, app.ErrOptions) || isConn && conn.Reason == natsconn.Settings {
 		return 2
 	}
 	return 1

@@ -47,35 +47,41 @@ type Stack struct {
 }
 
 // StartStack starts everything and returns when the worker takes commands.
-func StartStack(ctx context.Context, o DevOptions) (s *Stack, err error) {
-	s = &Stack{result: make(chan error, 1)}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
+func StartStack(ctx context.Context, o DevOptions) (*Stack, error) {
+	s := &Stack{result: make(chan error, 1)}
+	if err := s.start(ctx, o); err != nil {
+		_ = s.Close() // the first error is the one that tells
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Stack) start(ctx context.Context, o DevOptions) (err error) {
+	if err := o.validate(); err != nil {
+		return err
+	}
 	if s.dir, err = os.MkdirTemp("", "callbus-dev-"); err != nil {
-		return nil, fmt.Errorf("make a directory: %w", err)
+		return fmt.Errorf("make a directory: %w", err)
 	}
 	if s.NATS, err = embednats.Start(embednats.Options{Listen: o.NATSListen, DataDir: o.DataDir}); err != nil {
-		return nil, err
+		return err
 	}
 	sim := o.Sim
 	sim.Token, sim.Faults, sim.Logger = devToken, o.Faults, o.Logger
 	if s.Sim, err = graphsim.Start(ctx, sim, orFree(o.SimListen), ""); err != nil {
-		return nil, err
+		return err
 	}
 	opts, err := s.workerOptions(o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if s.Worker, err = NewWorker(ctx, opts); err != nil {
-		return nil, err
+		return err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	go func() { s.result <- s.Worker.Run(run) }()
-	return s, s.ready(ctx)
+	return s.ready(ctx)
 }
 
 func (s *Stack) workerOptions(o DevOptions) (Options, error) {
@@ -108,18 +114,33 @@ func (s *Stack) workerOptions(o DevOptions) (Options, error) {
 	return w, nil
 }
 
+// validate keeps on loopback what has no authentication, or a known token.
+func (o DevOptions) validate() error {
+	if o.Prefix != "" {
+		if err := o.Prefix.Check(); err != nil {
+			return fmt.Errorf("%w: --%w", ErrOptions, err)
+		}
+	}
+	for _, a := range []struct{ flag, listen string }{
+		{"nats-listen", o.NATSListen}, {"sim-listen", o.SimListen}, {"callback-listen", o.CallbackListen},
+	} {
+		host, _, err := net.SplitHostPort(orFree(a.listen))
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: --%s %q: want host:port", ErrOptions, a.flag, a.listen)
+		case !loopback(host):
+			return fmt.Errorf("%w: --%s %q: the development stack listens on loopback only", ErrOptions, a.flag, a.listen)
+		}
+	}
+	return nil
+}
+
 // callbackAddress settles the port before the worker listens, because Graph is
 // told it.
 func callbackAddress(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(orFree(listen))
-	if err != nil {
-		return "", fmt.Errorf("--callback-listen %q: %w", listen, err)
-	}
-	if !loopback(host) {
-		return "", fmt.Errorf("--callback-listen %q: the development stack listens on loopback only", listen)
-	}
-	if port != "0" {
-		return net.JoinHostPort(host, port), nil
+	if err != nil || port != "0" {
+		return listen, err
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
@@ -187,7 +208,10 @@ func (s *Stack) Close() error {
 // Dev runs the stack until ctx ends, telling its addresses and then "ready".
 func Dev(ctx context.Context, o DevOptions, out io.Writer) error {
 	s, err := StartStack(ctx, o)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // told to stop while it started
+	case err != nil:
 		return err
 	}
 	fmt.Fprintf(out, "nats       %s\ngraph      %s\nsimulator  %s/_sim/calls\ncallbacks  http://%s\nmetrics    http://%s/metrics\nready\n",

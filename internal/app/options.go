@@ -162,6 +162,11 @@ func (o *Options) validateCallbacks() []error {
 	} else if err := checkURL(o.CallbackURL); err != nil {
 		wrong = append(wrong, fmt.Errorf("--callback-url %w", err))
 	}
+	for _, u := range o.CallbackOIDCURLs {
+		if err := checkURL(u); err != nil {
+			wrong = append(wrong, fmt.Errorf("--callback-oidc-url %w", err))
+		}
+	}
 	if o.CallbackAudience == "" {
 		wrong = append(wrong, errors.New("--callback-audience is missing: the client id of the app, which AZURE_CLIENT_ID gives too"))
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"callbus/internal/commands"
 	"callbus/internal/embednats"
 	"callbus/internal/graphsim"
@@ -64,18 +66,7 @@ func checkOrder(t *testing.T, url string, replicas int) {
 	startWorker(t, "worker-2", url, sim, replicate)
 	js := connect(t, url)
 
-	for c := range nCalls {
-		for i, b := range burst {
-			more := map[string]any{}
-			if b.action == commands.Hangup {
-				more["wait"] = "turn"
-			}
-			subject := fmt.Sprintf("calls.commands.crm.order-%d.%s", c, b.action)
-			if _, err := js.Publish(t.Context(), subject, body(fmt.Sprintf("c%d", i), b.parameters, more)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	publishBursts(t, js, nCalls)
 	eventually(t, 150*time.Second, "every command final", func() (bool, string) {
 		s, err := js.Stream(t.Context(), "CALL_COMMANDS")
 		if err != nil {
@@ -102,6 +93,23 @@ func checkOrder(t *testing.T, url string, replicas int) {
 	}
 	if n := dead.CachedInfo().State.Msgs; n > 0 {
 		t.Errorf("%d dead letters; want none", n)
+	}
+}
+
+// publishBursts publishes every command of every call, one call after the other.
+func publishBursts(t *testing.T, js jetstream.JetStream, nCalls int) {
+	t.Helper()
+	for c := range nCalls {
+		for i, b := range burst {
+			more := map[string]any{}
+			if b.action == commands.Hangup {
+				more["wait"] = "turn"
+			}
+			subject := fmt.Sprintf("calls.commands.crm.order-%d.%s", c, b.action)
+			if _, err := js.Publish(t.Context(), subject, body(fmt.Sprintf("c%d", i), b.parameters, more)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -65,30 +65,22 @@ type Worker struct {
 // NewWorker checks the settings, connects to NATS, makes or checks the streams,
 // loads the keys of notifications and opens both listeners. It blocks for all
 // that; every error is one line for the operator.
-func NewWorker(ctx context.Context, o Options) (w *Worker, err error) {
+func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	w = &Worker{opts: o, log: o.Logger.With("worker", o.WorkerName)}
-	defer func() {
-		if err != nil {
-			w.close()
-		}
-	}()
+	w := &Worker{opts: o, log: o.Logger.With("worker", o.WorkerName)}
 	w.warn()
 	w.reg = metrics.NewRegistry()
 	w.metrics = metrics.New(w.reg, metrics.Options{Tenants: o.Tenants, Version: o.Version})
 	w.health = metrics.NewHealth("nats", "streams", "callback keys", "token")
-	if err := w.openGraph(); err != nil {
-		return nil, err
+	for _, open := range []func(context.Context) error{w.openGraph, w.openNATS, w.openRooms, w.listen} {
+		if err := open(ctx); err != nil {
+			w.close()
+			return nil, err
+		}
 	}
-	if err := w.openNATS(ctx); err != nil {
-		return nil, err
-	}
-	if err := w.openRooms(ctx); err != nil {
-		return nil, err
-	}
-	return w, w.listen(ctx)
+	return w, nil
 }
 
 // warn says once what an operator should know about the settings.
@@ -101,7 +93,7 @@ func (w *Worker) warn() {
 	}
 }
 
-func (w *Worker) openGraph() error {
+func (w *Worker) openGraph(context.Context) error {
 	o := w.opts
 	g := graph.Options{
 		Cloud: o.Cloud, BaseURL: o.GraphURL, Route: o.GraphRoute, DefaultTenant: first(o.Tenants), Timeout: o.GraphTimeout,

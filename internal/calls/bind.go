@@ -62,11 +62,26 @@ func (c *Calls) bind(ctx context.Context, ev commands.Event, e *Entry) (binding,
 			}
 		case own.CallID == "" && own.Status != commands.Unknown:
 			return orphan, nil // given up, or still to be dialled again
-		case own.Status == commands.Unknown && e.PlaceID == ev.CommandID && e.HangupWanted:
-			return orphan, nil
+		case own.Status == commands.Unknown:
+			if err := c.tendFound(ctx, ev, e, own); err != nil {
+				return pending, err
+			}
 		}
 		return bound, c.bindEntry(ctx, e, v.Own, ev)
 	}
+}
+
+// tendFound looks after the call of a place that had ended unknown: its command
+// has left the queue, and nobody else arms its timers. One that was to be hung
+// up meanwhile is hung up at once.
+func (c *Calls) tendFound(ctx context.Context, ev commands.Event, e *Entry, own *ledger.Record) error {
+	if e.PlaceID != ev.CommandID || !e.HangupWanted {
+		return c.watchPlaced(ctx, own.Key(), Entry{CallID: ev.CallID, TenantID: own.TenantID, AcceptedAt: own.Stored, Limits: e.Limits})
+	}
+	if err := c.hangUpOrphan(ctx, ev); err != nil {
+		return err
+	}
+	return c.WatchHangup(ctx, own.Key(), ev.CallID, own.TenantID)
 }
 
 // staleOrOrphan tells what an older place of the name left behind: a call that
@@ -126,10 +141,14 @@ func (c *Calls) Placed(ctx context.Context, own *ledger.Record, limits commands.
 			e.Limits = limits
 			return true
 		}
+		wanted, reason := e.HangupWanted && e.PlaceID == key.ID, e.HangupReason
 		*e = Entry{
 			PlaceID: key.ID, Attempt: own.Attempts, CallID: own.CallID, TenantID: own.TenantID, State: StateEstablishing,
 			AcceptedAt: own.Stored, KeepAlive: true, Limits: limits, revision: e.revision,
 			Open: []Open{{ID: key.ID, Action: commands.Place}},
+		}
+		if wanted { // by a hang-up that waited for the call id
+			e.HangupWanted, e.HangupReason = true, reason
 		}
 		return true
 	})

@@ -12,7 +12,8 @@ import (
 
 // Reading is what a look at a call at Graph showed.
 type Reading struct {
-	Gone        bool // 404: ended, or it never was
+	At          time.Time // when Graph was asked; zero counts as now
+	Gone        bool      // 404: ended, or it never was
 	State       string
 	AudioActive *bool
 	CallChainID string

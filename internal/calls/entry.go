@@ -73,6 +73,8 @@ type Entry struct {
 	TransferAccepted bool `json:"transferAccepted,omitempty"`
 	// TransferFailure is why the last transfer went back to established.
 	TransferFailure *commands.ResultInfo `json:"transferFailure,omitempty"`
+	// TransferringAt is when the last transfer was seen to be under way.
+	TransferringAt time.Time `json:"transferringAt,omitzero"`
 	// Notified is false until the first notification has been seen.
 	Notified bool `json:"notified,omitempty"`
 	// HangupWanted says that a hang-up of ours is under way or done.
@@ -146,7 +148,7 @@ func (e *Entry) Add(o Open) bool {
 	}
 	if o.Action == commands.Transfer {
 		// What an earlier transfer came to is no answer to this one.
-		e.TransferFailure, e.TransferAccepted = nil, false
+		e.TransferFailure, e.TransferAccepted, e.TransferringAt = nil, false, time.Time{}
 	}
 	e.Open = append(e.Open, o)
 	return true

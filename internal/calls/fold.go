@@ -45,7 +45,11 @@ func (e *Entry) foldState(ev commands.Event) (changed, doubt bool) {
 		e.Reason = endReason(ev)
 		return true, false
 	case ev.State == StateEstablished && (e.State == StateTransferring || e.State == StateTransferAccepted):
-		if ev.ResultInfo == nil && ev.Source != commands.SourceRead {
+		failed := ev.ResultInfo != nil && ev.ResultInfo.Code >= 400
+		switch {
+		case ev.Source == commands.SourceRead && ev.Time.Before(e.TransferringAt):
+			return false, false // read before the transfer began
+		case ev.Source != commands.SourceRead && !failed:
 			return false, true
 		}
 		e.State = StateEstablished
@@ -72,6 +76,9 @@ func (e *Entry) foldState(ev commands.Event) (changed, doubt bool) {
 	}
 	if e.TransferFailure != nil && (ev.State == StateTransferring || ev.State == StateTransferAccepted) {
 		return changed, false // late news of a transfer that has failed
+	}
+	if ev.State == StateTransferring || (ev.State == StateTransferAccepted && e.State != StateTransferring) {
+		e.TransferringAt = ev.Time
 	}
 	e.State = ev.State
 	return true, false

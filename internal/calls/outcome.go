@@ -25,6 +25,8 @@ func (e *Entry) Decide(o Open) (Outcome, bool) {
 		return e.decideTransfer()
 	case commands.Redirect:
 		return e.decideRedirect()
+	case commands.Hangup:
+		return Outcome{Status: commands.Succeeded}, e.Ended()
 	}
 	return e.decideOperation(o)
 }

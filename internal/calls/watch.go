@@ -133,6 +133,29 @@ func (c *Calls) WantHangup(ctx context.Context, call commands.CallKey, reason st
 	})
 }
 
+// WantHangupOf notes the same of a place whose call id is not known: should its
+// call show, it is hung up at once. The hang-up, if its id is given, ended
+// unknown and is corrected when that call is over.
+func (c *Calls) WantHangupOf(ctx context.Context, place commands.Key, reason, hangup string) error {
+	_, err := c.Registry.Update(ctx, place.Call(), func(e *Entry) bool {
+		changed := false
+		switch {
+		case e.PlaceID == place.ID && e.Ended(), e.PlaceID != place.ID && e.Live():
+			return false
+		case e.PlaceID != place.ID:
+			*e = Entry{PlaceID: place.ID, revision: e.revision}
+			fallthrough
+		case !e.HangupWanted:
+			e.HangupWanted, e.HangupReason, changed = true, reason, true
+		}
+		if hangup != "" {
+			changed = e.Add(Open{ID: hangup, Action: commands.Hangup}) || changed
+		}
+		return changed
+	})
+	return err
+}
+
 func (c *Calls) fireHangup(ctx context.Context, call commands.CallKey, e Entry) (time.Time, error) {
 	r, err := c.graph.ReadCall(ctx, e.TenantID, e.CallID)
 	if err != nil {
@@ -194,6 +217,9 @@ func (e *Entry) read(call commands.CallKey, r Reading) commands.Event {
 		Producer: call.Producer, CallRef: call.CallRef, CallID: e.CallID, CallChainID: e.CallChainID, TenantID: e.TenantID,
 		CommandID: e.PlaceID, Attempt: e.Attempt, Kind: commands.KindState, Time: time.Now(), Source: commands.SourceRead,
 		State: r.State, AudioActive: r.AudioActive,
+	}
+	if !r.At.IsZero() {
+		ev.Time = r.At
 	}
 	if r.Gone {
 		ev.State, ev.Reason = StateTerminated, ReasonUnseen

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -85,3 +86,10 @@ type CallKey struct {
 
 // String is "producer.callRef", which is also the registry's key.
 func (k CallKey) String() string { return k.Producer + "." + k.CallRef }
+
+// Literal is the call under a name that is a filter for nothing else: wildcards,
+// which a published subject may hold literally, become "_".
+func (k CallKey) Literal() CallKey {
+	plain := strings.NewReplacer("*", "_", ">", "_")
+	return CallKey{plain.Replace(k.Producer), plain.Replace(k.CallRef)}
+}

@@ -31,6 +31,13 @@ func (j *job) begin(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	j.startedAt = time.Now()
+	if opened(j.m.Action) {
+		// Before "started": a crash between that and the request is the one
+		// that nobody can tell from a lost answer, so nothing else goes there.
+		if err := j.open(ctx, calls.Open{ClientContext: clientContext(j.cmd)}); err != nil {
+			return false, err
+		}
+	}
 	if !j.m.Action.Read() {
 		r := j.record(commands.Started)
 		r.Attempts++
@@ -38,11 +45,6 @@ func (j *job) begin(ctx context.Context) (bool, error) {
 			r.ClientContext = clientContext(j.cmd)
 		}
 		if err := j.append(ctx, r); err != nil {
-			return false, err
-		}
-	}
-	if opened(j.m.Action) {
-		if err := j.open(ctx, calls.Open{ClientContext: clientContext(j.cmd)}); err != nil {
 			return false, err
 		}
 	}

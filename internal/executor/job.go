@@ -17,10 +17,11 @@ import (
 
 // job is one delivery of one command.
 type job struct {
-	x   *Executor
-	m   *queue.Message
-	key commands.Key
-	cmd commands.Command
+	x    *Executor
+	m    *queue.Message
+	said commands.CallKey // as the subject says it
+	key  commands.Key
+	cmd  commands.Command
 
 	nonce  string // of this delivery
 	hash   string // identity of the command
@@ -35,7 +36,11 @@ type job struct {
 }
 
 func newJob(x *Executor, m *queue.Message) *job {
-	return &job{x: x, m: m, key: commands.Key{Producer: m.Call.Producer, CallRef: m.Call.CallRef}, nonce: nats.NewInbox()[len("_INBOX."):]}
+	said := m.Call
+	// A subject may hold a literal "*", which everywhere else is a filter for
+	// the producer's other calls. Such a command is rejected under a safe name.
+	m.Call = said.Literal()
+	return &job{x: x, m: m, said: said, key: commands.Key{Producer: m.Call.Producer, CallRef: m.Call.CallRef}, nonce: nats.NewInbox()[len("_INBOX."):]}
 }
 
 // record is a record of this command with what all of them carry.
@@ -150,7 +155,7 @@ func (j *job) bury(ctx context.Context, cause commands.Cause, e *commands.Error)
 	return j.x.Journal.Bury(ctx, letter)
 }
 
-// Parking delays: they double with every delivery.
+// Parking delays grow with the time that a command has waited.
 const (
 	parkFirst = 2 * time.Second
 	parkMost  = time.Minute
@@ -168,7 +173,7 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 	if !until.IsZero() && !until.Before(j.expiry) {
 		return j.cannotMakeIt(ctx, reason, until)
 	}
-	delay := parkDelay(j.m.Deliveries)
+	delay := parkDelay(j.waited())
 	if !until.IsZero() {
 		delay = until.Sub(now)
 		if gateReasons[reason] {
@@ -179,12 +184,8 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 		delay = left // to be expired in time
 	}
 	told := j.view.Own != nil && j.view.Own.Status == commands.Waiting && j.view.Own.Reason == reason
-	since := j.m.Published
-	if j.cmd.NotBefore.After(since) {
-		since = j.cmd.NotBefore
-	}
 	unsent := j.view.Own != nil && j.view.Own.Status == commands.Started
-	if unsent || !told && (now.Sub(since) >= tellAfter || !until.IsZero() && until.Sub(now) >= tellAfter) {
+	if unsent || !told && (j.waited() >= tellAfter || !until.IsZero() && until.Sub(now) >= tellAfter) {
 		r := j.record(commands.Waiting)
 		r.Reason = reason
 		if !until.IsZero() {
@@ -231,12 +232,20 @@ func expired(at time.Time) *commands.Error {
 	}
 }
 
-func parkDelay(deliveries uint64) time.Duration {
-	d := parkFirst
-	for i := uint64(1); i < deliveries && d < parkMost; i++ {
-		d *= 2
+// parkDelay is half of what a command has waited so far. It does not count
+// deliveries: every hint makes one, and a call with many commands would soon
+// park them for a minute, which a hint to another worker cannot end.
+func parkDelay(waited time.Duration) time.Duration {
+	return min(max(waited/2, parkFirst), parkMost)
+}
+
+// waited is how long the command has been due.
+func (j *job) waited() time.Duration {
+	due := j.m.Published
+	if j.cmd.NotBefore.After(due) {
+		due = j.cmd.NotBefore
 	}
-	return min(d, parkMost)
+	return time.Since(due)
 }
 
 // jitter is a random time up to most, so that what was held together does not

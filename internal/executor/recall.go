@@ -16,7 +16,7 @@ import (
 // rejected, after the journal has said that it is not an old one.
 func (j *job) read(ctx context.Context) (bool, error) {
 	x := j.x
-	cmd, err := commands.Decode(j.m.Call, j.m.Action, j.m.Body, commands.DecodeOptions{
+	cmd, err := commands.Decode(j.said, j.m.Action, j.m.Body, commands.DecodeOptions{
 		Prefix: x.opts.Prefix, Published: j.m.Published, DefaultTenant: first(x.opts.Tenants),
 	})
 	j.cmd, j.key.ID = cmd, cmd.ID
@@ -132,7 +132,7 @@ func (j *job) takeOver(ctx context.Context) (bool, error) {
 	own := j.view.Own
 	free := own.Stored.Add(j.x.opts.AckWait + j.x.opts.GraphTimeout)
 	if wait := time.Until(free); wait > 0 {
-		j.m.Park(min(wait, parkDelay(j.m.Deliveries)))
+		j.m.Park(min(wait, parkDelay(j.waited())))
 		return false, nil
 	}
 	if j.m.Action.Idempotent() {

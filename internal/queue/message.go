@@ -75,7 +75,14 @@ func (m *Message) GiveBack() {
 // call moves.
 func (m *Message) Park(d time.Duration) {
 	m.finish()
-	m.queue.parked.park(m, d)
+	m.queue.parked.park(m, d, false)
+}
+
+// Hold brings a command that is not due back after d and not earlier: younger
+// commands of its call go before it, and a hint is theirs.
+func (m *Message) Hold(d time.Duration) {
+	m.finish()
+	m.queue.parked.park(m, d, true)
 }
 
 // finish stops the renewal of the lease.

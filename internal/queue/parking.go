@@ -29,6 +29,7 @@ type spot struct {
 	seq   uint64
 	lane  commands.Lane
 	until time.Time
+	deaf  bool // not due: no hint brings it back
 	nak   func() error
 }
 
@@ -61,20 +62,21 @@ func (p *parking) endLocked(m *Message) {
 
 // park ends the message's work, hands it back with the delay d and remembers it
 // until then. When a hint came while the message was looked at, what it waits
-// for may already be there, and it comes back after hintedPause. The server is
-// told under the lock, so that no wake-up can overtake it.
-func (p *parking) park(m *Message, d time.Duration) {
+// for may already be there, and it comes back after hintedPause; but not one
+// that is deaf. The server is told under the lock, so that no wake-up can
+// overtake it.
+func (p *parking) park(m *Message, d time.Duration, deaf bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.endLocked(m)
-	if m.hinted {
+	if m.hinted && !deaf {
 		d = min(d, hintedPause)
 	}
-	p.addLocked(m, time.Now().Add(d))
+	p.addLocked(m, time.Now().Add(d), deaf)
 	_ = m.msg.NakWithDelay(d)
 }
 
-func (p *parking) addLocked(m *Message, until time.Time) {
+func (p *parking) addLocked(m *Message, until time.Time, deaf bool) {
 	if p.count >= maxParked {
 		p.sweepLocked(time.Now())
 		if p.count >= maxParked {
@@ -83,7 +85,7 @@ func (p *parking) addLocked(m *Message, until time.Time) {
 	}
 	nc, reply := m.queue.nc, m.msg.Reply()
 	p.removeLocked(m.Call, m.Seq)
-	p.calls[m.Call] = append(p.calls[m.Call], spot{m.Seq, m.Action.Lane(), until, func() error { return nc.Publish(reply, []byte("-NAK")) }})
+	p.calls[m.Call] = append(p.calls[m.Call], spot{m.Seq, m.Action.Lane(), until, deaf, func() error { return nc.Publish(reply, []byte("-NAK")) }})
 	p.count++
 }
 
@@ -96,8 +98,9 @@ func (p *parking) removeLocked(c commands.CallKey, seq uint64) {
 }
 
 // wake brings the call's oldest parked command back. Only the oldest: the
-// others wait for it anyway, and its leaving the queue is the next hint. Spots
-// whose delay has passed may be in other hands by now and are left alone.
+// others wait for it anyway, and its leaving the queue is the next hint. One
+// that is not due is stepped over, as in the order of the queue. Spots whose
+// delay has passed may be in other hands by now and are left alone.
 func (p *parking) wake(c commands.CallKey, now time.Time) {
 	p.mu.Lock()
 	for _, m := range p.working[c] {
@@ -107,13 +110,13 @@ func (p *parking) wake(c commands.CallKey, now time.Time) {
 	spots := slices.DeleteFunc(p.calls[c], func(s spot) bool { return !now.Before(s.until) })
 	p.count -= before - len(spots)
 	var nak func() error
-	if len(spots) > 0 {
-		i := 0
-		for j, s := range spots {
-			if s.seq < spots[i].seq {
-				i = j
-			}
+	i := -1
+	for j, s := range spots {
+		if !s.deaf && (i < 0 || s.seq < spots[i].seq) {
+			i = j
 		}
+	}
+	if i >= 0 {
 		nak = spots[i].nak
 		spots = slices.Delete(spots, i, i+1)
 		p.count--
@@ -156,4 +159,31 @@ func (p *parking) len(lane commands.Lane) int {
 		}
 	}
 	return n
+}
+
+// maxReleased bounds how many parked commands a stopping worker hands over
+// early; the rest come back when their delay has passed.
+const maxReleased = 4096
+
+// release brings the oldest parked command of every call back at once: this
+// worker is going, and nobody else can end their delay.
+func (p *parking) release(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	released := 0
+	for _, spots := range p.calls {
+		if released >= maxReleased {
+			return
+		}
+		var oldest *spot
+		for i, s := range spots {
+			if now.Before(s.until) && !s.deaf && (oldest == nil || s.seq < oldest.seq) {
+				oldest = &spots[i]
+			}
+		}
+		if oldest != nil {
+			_ = oldest.nak()
+			released++
+		}
+	}
 }

@@ -49,8 +49,12 @@ func New(ctx context.Context, js jetstream.JetStream, prefix commands.Prefix, ac
 	return q, nil
 }
 
-// Close stops listening for hints.
-func (q *Queue) Close() { _ = q.hints.Unsubscribe() }
+// Close stops listening for hints and hands over what this worker has parked.
+// Call it when no lane runs any more and before the connection is closed.
+func (q *Queue) Close() {
+	_ = q.hints.Unsubscribe()
+	q.parked.release(time.Now())
+}
 
 // Hint tells all workers that something about the call has moved, so that its
 // parked commands are looked at again. Lost hints cost only time.

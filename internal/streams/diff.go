@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 )
 
 // Difference is one setting that is not as callbus wants it.
@@ -17,7 +18,7 @@ type Difference struct {
 	Want   string
 }
 
-// String is "stream CALL_RESULTS: max_age is 3600000000000, want 604800000000000".
+// String is "stream CALL_RESULTS: max_age is 1h0m0s, want 168h0m0s".
 func (d Difference) String() string {
 	if d.Field == "" {
 		return d.Object + ": missing"
@@ -54,7 +55,7 @@ func diff(object string, have, want any) []Difference {
 		if name == "metadata" || reflect.DeepEqual(h[name], w[name]) {
 			continue
 		}
-		all = append(all, Difference{Object: object, Field: name, Have: show(h[name]), Want: show(w[name])})
+		all = append(all, Difference{Object: object, Field: name, Have: show(name, h[name]), Want: show(name, w[name])})
 	}
 	return all
 }
@@ -111,9 +112,18 @@ func empty(v any) bool {
 	return false
 }
 
-func show(v any) string {
+// durations are the settings that the server counts in nanoseconds.
+var durations = map[string]bool{
+	"max_age": true, "duplicate_window": true, "ack_wait": true, "subject_delete_marker_ttl": true, "inactive_threshold": true,
+	"ttl": true, "limit_marker_ttl": true, "max_expires": true, "priority_timeout": true,
+}
+
+func show(name string, v any) string {
 	if v == nil {
 		return "unset"
+	}
+	if ns, ok := v.(float64); ok && durations[name] {
+		return time.Duration(ns).String()
 	}
 	raw, err := json.Marshal(v)
 	if err != nil {

@@ -57,8 +57,8 @@ func TestProvision(t *testing.T) {
 	o.ResultsMaxAge = 48 * time.Hour
 	o.AckWait = 20 * time.Second
 	_, err = streams.Provision(ctx, js, o, streams.ModeCreate, false)
-	if !errors.Is(err, streams.ErrDiffers) || !strings.Contains(err.Error(), "stream CALL_RESULTS: max_age is 604800000000000, want 172800000000000") ||
-		!strings.Contains(err.Error(), "consumer CALL_COMMANDS/urgent: ack_wait is 15000000000, want 20000000000") {
+	if !errors.Is(err, streams.ErrDiffers) || !strings.Contains(err.Error(), "stream CALL_RESULTS: max_age is 168h0m0s, want 48h0m0s") ||
+		!strings.Contains(err.Error(), "consumer CALL_COMMANDS/urgent: ack_wait is 15s, want 20s") {
 		t.Fatalf("create over other settings = %v; want each field named", err)
 	}
 	if plan, err = streams.Provision(ctx, js, o, streams.ModeReconcile, false); err != nil || len(plan.Updated) != 6 {

@@ -1,0 +1,164 @@
+package executor
+
+import (
+	"testing"
+	"time"
+
+	"callbus/internal/calls"
+	"callbus/internal/commands"
+	"callbus/internal/ledger"
+	"callbus/internal/queue"
+)
+
+func queued(seq uint64, body string) *queue.Queued {
+	return &queue.Queued{Seq: seq, Body: []byte(body)}
+}
+
+func TestParkDelayIsHalfOfTheWaitWithinBounds(t *testing.T) {
+	for waited, want := range map[time.Duration]time.Duration{
+		-time.Second: 2 * time.Second, 0: 2 * time.Second, 4 * time.Second: 2 * time.Second, 10 * time.Second: 5 * time.Second,
+		2 * time.Minute: time.Minute, 24 * time.Hour: time.Minute,
+	} {
+		if got := parkDelay(waited); got != want {
+			t.Errorf("parkDelay(%s) = %s; want %s", waited, got, want)
+		}
+	}
+}
+
+func TestRetryDelayGrowsWithinBounds(t *testing.T) {
+	for n, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 10: time.Minute, 1000: time.Minute} {
+		for range 50 {
+			if got := retryDelay(n, time.Second, time.Minute); got < want/2 || got > want*3/2+1 {
+				t.Fatalf("retryDelay(%d) = %s; want %s give or take a half", n, got, want)
+			}
+		}
+	}
+}
+
+func TestJitterIsBetweenNothingAndMost(t *testing.T) {
+	for _, most := range []time.Duration{-time.Second, 0, time.Millisecond, time.Minute, 24 * time.Hour} {
+		var small, large bool
+		for range 200 {
+			d := jitter(most)
+			if d < 0 || d > max(most, 0)+1 {
+				t.Fatalf("jitter(%s) = %s", most, d)
+			}
+			small, large = small || d < most/2, large || d > most/2
+		}
+		if most > 0 && !(small && large) {
+			t.Errorf("jitter(%s) does not spread", most)
+		}
+	}
+}
+
+func TestTiming(t *testing.T) {
+	now := time.Now()
+	published := now.Add(-10 * time.Second)
+	started := now.Add(-4 * time.Second)
+	waiting := func(reason string) *ledger.Record {
+		return &ledger.Record{Stored: now.Add(-3 * time.Second), Result: commands.Result{
+			Status: commands.Waiting, Reason: reason, Timing: &commands.Timing{ThrottledMS: 1000, GraphMS: 50},
+		}}
+	}
+	for _, row := range []struct {
+		name                     string
+		own                      *ledger.Record
+		startedAt                time.Time
+		queued, throttled, graph int64
+		startedWant              time.Time
+	}{
+		{"a fresh command has been queued since it was published", nil, time.Time{}, 10000, 0, 0, time.Time{}},
+		{"from the start on it is no longer queued", nil, started, 6000, 0, 0, started},
+		{"waiting for its call is queueing", waiting("callNotReady"), time.Time{}, 9000, 1000, 50, time.Time{}},
+		{"waiting for a gate is counted apart", waiting("throttled"), time.Time{}, 6000, 4000, 50, time.Time{}},
+		{"an earlier start is kept", &ledger.Record{Result: commands.Result{Status: commands.Accepted, Timing: &commands.Timing{StartedAt: &started, GraphMS: 9}}}, time.Time{}, 6000, 0, 9, started},
+		{"never less than nothing", &ledger.Record{Result: commands.Result{Status: commands.Accepted, Timing: &commands.Timing{ThrottledMS: 60000}}}, time.Time{}, 0, 60000, 0, time.Time{}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			j := newTestJob(commands.Place, "{}")
+			j.m.Published, j.startedAt, j.view.Own = published, row.startedAt, row.own
+			got := j.timing()
+			near := func(got, want int64) bool { return got >= want && got < want+1000 || got <= want && got > want-1000 }
+			if !near(got.QueuedMS, row.queued) || !near(got.ThrottledMS, row.throttled) || got.GraphMS != row.graph || got.QueuedMS < 0 {
+				t.Errorf("timing() = queued %d, throttled %d, graph %d; want about %d, %d, %d", got.QueuedMS, got.ThrottledMS, got.GraphMS, row.queued, row.throttled, row.graph)
+			}
+			if (got.StartedAt == nil) != row.startedWant.IsZero() || (got.StartedAt != nil && !got.StartedAt.Equal(row.startedWant)) {
+				t.Errorf("startedAt = %v; want %v", got.StartedAt, row.startedWant)
+			}
+			if got.ReceivedAt == nil || !got.ReceivedAt.Equal(published) {
+				t.Errorf("receivedAt = %v; want %v", got.ReceivedAt, published)
+			}
+		})
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	own := func(n int) *ledger.Record { return &ledger.Record{Result: commands.Result{Attempts: n}} }
+	for _, row := range []struct {
+		name       string
+		action     commands.Action
+		own        *ledger.Record
+		deliveries uint64
+		want       int
+	}{
+		{"begun twice", commands.Place, own(2), 9, 2},
+		{"not begun", commands.Mute, own(0), 9, 1},
+		{"a read has only its deliveries", commands.GetCall, nil, 3, 3},
+		{"a read that waited has them too: it must not be tried for ever", commands.GetCall, own(0), 5, 5},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			j := newTestJob(row.action, "")
+			j.view.Own, j.m.Deliveries = row.own, row.deliveries
+			if got := j.attempts(); got != row.want {
+				t.Errorf("attempts() = %d; want %d", got, row.want)
+			}
+		})
+	}
+}
+
+func TestInState(t *testing.T) {
+	entry := func(state string, change func(*calls.Entry)) calls.Entry {
+		e := calls.Entry{PlaceID: "p1", CallID: "c1", State: state}
+		if e.Established() {
+			e.EstablishedAt = time.Now()
+		}
+		if change != nil {
+			change(&e)
+		}
+		return e
+	}
+	ringing, up := entry(calls.StateEstablishing, nil), entry(calls.StateEstablished, nil)
+	audio := entry(calls.StateEstablished, func(e *calls.Entry) { e.AudioActive = true })
+	old := entry(calls.StateHold, func(e *calls.Entry) { e.EstablishedAt = time.Now().Add(-audioPatience) })
+	prompting := entry(calls.StateEstablished, func(e *calls.Entry) { e.Add(calls.Open{ID: "pp1", Action: commands.PlayPrompt}) })
+	muting := entry(calls.StateEstablished, func(e *calls.Entry) { e.Add(calls.Open{ID: "m1", Action: commands.Mute}) })
+	for _, row := range []struct {
+		name   string
+		action commands.Action
+		entry  calls.Entry
+		ready  bool
+	}{
+		{"a ringing call can be read", commands.GetCall, ringing, true},
+		{"a ringing call can be kept alive", commands.KeepAlive, ringing, true},
+		{"an incoming call can be redirected", commands.Redirect, entry(calls.StateIncoming, nil), true},
+		{"nobody is muted while it rings", commands.Mute, ringing, false},
+		{"participants are listed once it is up", commands.ListParticipants, up, true},
+		{"participants are not listed while it rings", commands.ListParticipants, ringing, false},
+		{"a call on hold is up", commands.Mute, entry(calls.StateHold, nil), true},
+		{"a terminating call is not", commands.Mute, entry(calls.StateTerminating, nil), false},
+		{"a prompt waits for audio", commands.PlayPrompt, up, false},
+		{"a prompt plays with audio", commands.PlayPrompt, audio, true},
+		{"a prompt does not wait for audio for ever", commands.PlayPrompt, old, true},
+		{"a prompt does not wait for other prompts", commands.PlayPrompt, func() calls.Entry { e := prompting; e.AudioActive = true; return e }(), true},
+		{"a transfer waits for the prompt", commands.Transfer, prompting, false},
+		{"a transfer does not wait for a mute", commands.Transfer, muting, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			j := newTestJob(row.action, "")
+			j.entry = row.entry
+			if got := j.inState(); got != row.ready {
+				t.Errorf("inState() = %t; want %t", got, row.ready)
+			}
+		})
+	}
+}
