@@ -42,7 +42,7 @@ dev: check-go ## Run embedded NATS, the simulated Graph and a worker on loopback
 test: check-go ## Run all tests, the chart's too
 	@[ -n "$(RACE)" ] || echo "make: no C compiler, the tests run without the race detector"
 	go test $(RACE) $(TESTFLAGS) ./...
-	cd $(CHARTTEST) && go test $(TESTFLAGS) ./...
+	cd $(CHARTTEST) && go test -count=1 $(TESTFLAGS) ./... # it runs the worker, which the test cache does not see
 
 .PHONY: lint
 lint: check-go ## Check format, vet, staticcheck, module files and the chart

@@ -62,7 +62,9 @@ func account(r commands.Result) string {
 		if e.Reason != "" && e.Reason != r.Reason {
 			add("%s", e.Reason)
 		}
-		add("%s", e.Code)
+		if e.Code != e.Reason { // our own words are both
+			add("%s", e.Code)
+		}
 		add("%s", e.Message)
 		if e.Hint != "" {
 			add("→ %s", e.Hint)

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // startSim runs a simulated Graph for one test.
-func startSim(t *testing.T, o graphsim.Options) *graphsim.Server {
+func startSim(t testing.TB, o graphsim.Options) *graphsim.Server {
 	t.Helper()
 	o.Token = devToken
 	sim, err := graphsim.Start(t.Context(), o, "", "")
@@ -36,7 +36,7 @@ func startSim(t *testing.T, o graphsim.Options) *graphsim.Server {
 
 // startWorker runs a worker against a server and a simulator, and stops it at
 // the end of the test, or when the returned function is called.
-func startWorker(t *testing.T, name, natsURL string, sim *graphsim.Server, change func(*Options)) (*Worker, func()) {
+func startWorker(t testing.TB, name, natsURL string, sim *graphsim.Server, change func(*Options)) (*Worker, func()) {
 	t.Helper()
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte(devToken), 0o600); err != nil {
@@ -79,7 +79,7 @@ func startWorker(t *testing.T, name, natsURL string, sim *graphsim.Server, chang
 }
 
 // connect opens a producer's connection.
-func connect(t *testing.T, url string) jetstream.JetStream {
+func connect(t testing.TB, url string) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {

@@ -191,7 +191,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, run := range w.parts(take, work) {
 		parts.Go(func() { fail(run()) })
 	}
-	w.log.Info("ready to work", "version", w.opts.Version, "callbacks", w.CallbackAddr(), "metrics", w.MetricsAddr())
+	w.log.Info("worker started", "version", w.opts.Version, "callbacks", w.CallbackAddr(), "metrics", w.MetricsAddr())
 
 	var err error
 	select {

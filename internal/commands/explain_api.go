@@ -6,7 +6,7 @@ const (
 	srcOperations = "Microsoft Graph, call: cancelMediaProcessing and playPrompt"
 	srcErrors     = "Microsoft Graph, error responses and resource types"
 
-	hintSetup   = "run worker doctor: it checks app registration, permissions and consent"
+	hintSetup   = "check that the app is registered as a calling bot and has the permission and an administrator's consent in the tenant"
 	hintTenant  = "give the tenant the call takes place in as tenantId"
 	hintState   = "let the call reach the state first, as wait \"ready\" does"
 	hintAudio   = "the prompt must be a WAV file, mono, 16-bit, 16 kHz, at a URL that Microsoft can fetch"

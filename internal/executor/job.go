@@ -184,8 +184,11 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 		delay = left // to be expired in time
 	}
 	told := j.view.Own != nil && j.view.Own.Status == commands.Waiting && j.view.Own.Reason == reason
+	// A gate or a date holds the command until then for certain; a call may be
+	// ready at any moment.
+	held := !until.IsZero() && reason != "callNotReady"
 	unsent := j.view.Own != nil && j.view.Own.Status == commands.Started
-	if unsent || !told && (j.waited() >= tellAfter || !until.IsZero() && until.Sub(now) >= tellAfter) {
+	if unsent || !told && (j.waited() >= tellAfter || held && until.Sub(now) >= tellAfter) {
 		r := j.record(commands.Waiting)
 		r.Reason = reason
 		if !until.IsZero() {

@@ -57,9 +57,19 @@ func Provision(ctx context.Context, js jetstream.JetStream, o Options, mode Mode
 		}
 	}
 	if len(p.refused) > 0 && !dryRun {
-		return p.plan, fmt.Errorf("%w: %s (run `worker provision --streams=reconcile` to change them)", ErrDiffers, joinDifferences(p.refused))
+		return p.plan, fmt.Errorf("%w: %s (`worker provision --streams=%s` makes it so)", ErrDiffers, joinDifferences(p.refused), p.remedy())
 	}
 	return p.plan, nil
+}
+
+// remedy is the mode that would put right what was refused.
+func (p *provisioner) remedy() Mode {
+	for _, d := range p.refused {
+		if d.Field != "" {
+			return ModeReconcile
+		}
+	}
+	return ModeCreate
 }
 
 type provisioner struct {
