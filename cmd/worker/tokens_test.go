@@ -63,7 +63,7 @@ func openOffice(t *testing.T, o graphsim.Options, credential ...string) *office 
 		"CALLBUS_CALLBACK_OIDC_URL=" + sim.OIDCURL(), "CALLBUS_CALLBACK_ISSUER=" + sim.Issuer(),
 		"CALLBUS_METRICS_LISTEN=127.0.0.1:0", "CALLBUS_WORKER_NAME=office",
 	}, credential...))
-	started := p.printed(&p.err, `(?m)^(.*"msg":"ready to work".*)$`)
+	started := p.printed(&p.err, `(?m)^(.*"msg":"worker started".*)$`)
 	var line struct{ Metrics string }
 	if err := json.Unmarshal([]byte(started), &line); err != nil {
 		t.Fatal(err)

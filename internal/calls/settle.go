@@ -88,5 +88,7 @@ func (c *Calls) SettleDecided(ctx context.Context, call commands.CallKey, e Entr
 	if len(closed) == 0 {
 		return e, nil
 	}
-	return c.Registry.Update(ctx, call, func(e *Entry) bool { return e.Remove(closed...) })
+	e, err := c.Registry.Update(ctx, call, func(e *Entry) bool { return e.Remove(closed...) })
+	c.hint(call) // somebody may have waited for just that
+	return e, err
 }

@@ -14,13 +14,13 @@ func queued(seq uint64, body string) *queue.Queued {
 	return &queue.Queued{Seq: seq, Body: []byte(body)}
 }
 
-func TestParkDelayIsHalfOfTheWaitWithinBounds(t *testing.T) {
-	for waited, want := range map[time.Duration]time.Duration{
+func TestParkDelayIsHalfOfTheQuietWithinBounds(t *testing.T) {
+	for quiet, want := range map[time.Duration]time.Duration{
 		-time.Second: 2 * time.Second, 0: 2 * time.Second, 4 * time.Second: 2 * time.Second, 10 * time.Second: 5 * time.Second,
 		2 * time.Minute: time.Minute, 24 * time.Hour: time.Minute,
 	} {
-		if got := parkDelay(waited); got != want {
-			t.Errorf("parkDelay(%s) = %s; want %s", waited, got, want)
+		if got := parkDelay(quiet); got != want {
+			t.Errorf("parkDelay(%s) = %s; want %s", quiet, got, want)
 		}
 	}
 }

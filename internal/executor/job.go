@@ -155,7 +155,7 @@ func (j *job) bury(ctx context.Context, cause commands.Cause, e *commands.Error)
 	return j.x.Journal.Bury(ctx, letter)
 }
 
-// Parking delays grow with the time that a command has waited.
+// Parking delays grow with the time for which nothing has happened.
 const (
 	parkFirst = 2 * time.Second
 	parkMost  = time.Minute
@@ -173,7 +173,7 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 	if !until.IsZero() && !until.Before(j.expiry) {
 		return j.cannotMakeIt(ctx, reason, until)
 	}
-	delay := parkDelay(j.waited())
+	delay := parkDelay(j.quiet())
 	if !until.IsZero() {
 		delay = until.Sub(now)
 		if gateReasons[reason] {
@@ -235,11 +235,17 @@ func expired(at time.Time) *commands.Error {
 	}
 }
 
-// parkDelay is half of what a command has waited so far. It does not count
-// deliveries: every hint makes one, and a call with many commands would soon
-// park them for a minute, which a hint to another worker cannot end.
-func parkDelay(waited time.Duration) time.Duration {
-	return min(max(waited/2, parkFirst), parkMost)
+// parkDelay is half of the time for which nothing has happened. It does not
+// count deliveries: every hint makes one, and a call with many commands would
+// soon park them for a minute, which a hint to another worker cannot end.
+func parkDelay(quiet time.Duration) time.Duration {
+	return min(max(quiet/2, parkFirst), parkMost)
+}
+
+// quiet is how long the command has been due and nothing has been recorded of
+// its call.
+func (j *job) quiet() time.Duration {
+	return min(j.waited(), max(time.Since(j.view.LastAt), 0))
 }
 
 // waited is how long the command has been due.

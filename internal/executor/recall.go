@@ -135,7 +135,7 @@ func (j *job) takeOver(ctx context.Context) (bool, error) {
 	own := j.view.Own
 	free := own.Stored.Add(j.x.opts.AckWait + j.x.opts.GraphTimeout)
 	if wait := time.Until(free); wait > 0 {
-		j.m.Park(min(wait, parkDelay(j.waited())))
+		j.m.Park(min(wait, parkDelay(j.quiet())))
 		return false, nil
 	}
 	if j.m.Action.Idempotent() {

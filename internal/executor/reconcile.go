@@ -23,7 +23,7 @@ func (j *job) reconcile(ctx context.Context) (bool, error) {
 		}
 	}
 	if wait := time.Until(end); wait > 0 {
-		j.m.Park(min(wait, parkDelay(j.waited())))
+		j.m.Park(min(wait, parkDelay(j.quiet())))
 		return false, nil
 	}
 	unwanted := j.entry.HangupWanted && (j.m.Action != commands.Place || j.entry.PlaceID == j.key.ID)

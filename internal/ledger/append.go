@@ -37,7 +37,7 @@ func (j *Journal) Append(ctx context.Context, v *View, rec Record) error {
 	}
 	rec.Time = rec.Time.UTC()
 	rec.PlaceID = v.PlaceID
-	if takesName(rec.Result) {
+	if takesName(rec.Result, v) {
 		rec.PlaceID = rec.CommandID
 	}
 	header := rec.header()
@@ -53,7 +53,7 @@ func (j *Journal) Append(ctx context.Context, v *View, rec Record) error {
 		return err
 	}
 	rec.Seq, rec.Stored = seq, time.Now()
-	v.Last, v.Own, v.PlaceID = seq, &rec, rec.PlaceID
+	v.Last, v.LastAt, v.Own, v.PlaceID = seq, rec.Stored, &rec, rec.PlaceID
 	if rec.PlaceID == rec.CommandID {
 		v.Place = &rec
 	}
@@ -66,9 +66,14 @@ func (j *Journal) Append(ctx context.Context, v *View, rec Record) error {
 }
 
 // takesName tells whether the record makes the call's name stand for this
-// place command: from the first one that may have led to a call.
-func takesName(r commands.Result) bool {
-	return r.Action == commands.Place && r.Status != commands.Waiting && r.Status != commands.Rejected
+// place command: from the first one that may have led to a call. One that ends
+// without ever having been begun leaves the name to a call that came to be.
+func takesName(r commands.Result, v *View) bool {
+	switch {
+	case r.Action != commands.Place, r.Status == commands.Waiting, r.Status == commands.Rejected:
+		return false
+	}
+	return r.Attempts > 0 || v.Place == nil || v.Place.CallID == ""
 }
 
 // publish stores msg with the compare-and-swap. When the acknowledgement is

@@ -44,6 +44,8 @@ type Record struct {
 type View struct {
 	Key  commands.Key
 	Last uint64 // sequence of the call's last record, 0 when there is none
+	// LastAt is when that record was stored, zero when there is none.
+	LastAt time.Time
 	// Own is the command's last record, Place the last record of the place
 	// command the call's name stands for; nil when there is none.
 	Own, Place *Record

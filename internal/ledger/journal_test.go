@@ -92,6 +92,44 @@ func TestViewShowsOwnAndPlace(t *testing.T) {
 	}
 }
 
+func TestAPlaceThatWasNeverBegunLeavesTheNameToTheCall(t *testing.T) {
+	ctx := t.Context()
+	j := open(t, single(t), 1, 1)[0]
+	first := commands.Key{Producer: "crm", CallRef: "order-1", ID: "p1"}
+	second := commands.Key{Producer: "crm", CallRef: "order-1", ID: "p2"}
+	v, err := j.Read(ctx, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []commands.Status{commands.Started, commands.Accepted, commands.Succeeded} {
+		r := record(commands.Place, s, "n1")
+		r.Attempts, r.CallID = 1, "c1"
+		if err := j.Append(ctx, &v, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, err = j.Read(ctx, second); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Append(ctx, &v, record(commands.Place, commands.Cancelled, "n2")); err != nil {
+		t.Fatal(err)
+	}
+	if v.PlaceID != "p1" {
+		t.Errorf("after a cancelled place that was never begun the name stands for %q; want p1", v.PlaceID)
+	}
+	begun := record(commands.Place, commands.Started, "n3")
+	begun.Attempts = 1
+	if v, err = j.Read(ctx, commands.Key{Producer: "crm", CallRef: "order-1", ID: "p3"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Append(ctx, &v, begun); err != nil {
+		t.Fatal(err)
+	}
+	if v.PlaceID != "p3" {
+		t.Errorf("after a place was begun the name stands for %q; want p3", v.PlaceID)
+	}
+}
+
 // TestOneWriterWins runs on a replicated stream, because there the server tells
 // concurrent writers apart only when all of them spell the filter alike; on a
 // single server every spelling looks fine.

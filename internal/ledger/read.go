@@ -62,7 +62,7 @@ func (j *Journal) readOnce(ctx context.Context, key commands.Key) (View, bool, e
 	if err != nil {
 		return v, false, err
 	}
-	v.Last, v.PlaceID = last.Seq, last.PlaceID
+	v.Last, v.LastAt, v.PlaceID = last.Seq, last.Stored, last.PlaceID
 	own := j.prefix.Result(key)
 	wanted := []string{msg.Subject}
 	for _, s := range []string{own, j.placeSubject(key, v.PlaceID)} {

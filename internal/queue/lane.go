@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
@@ -77,7 +78,7 @@ func (q *Queue) fetch(take, work context.Context, lane Lane, slots chan struct{}
 			// Fall through to Next without a slot: it hands out what had
 			// already arrived, then reports the end.
 		}
-		msg, err := msgs.Next()
+		msg, err := next(msgs)
 		if err != nil {
 			release(slots)
 			if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
@@ -110,6 +111,21 @@ func (q *Queue) fetch(take, work context.Context, lane Lane, slots chan struct{}
 			handle(work, m)
 		})
 	}
+}
+
+// next is msgs.Next, asked a few times in short turns first. The client library
+// (nats.go 1.55) leaves the request out when a message arrived before its own
+// goroutine had noted that the last request was sent; the lane would then stand
+// still until two heartbeats are missing, 10 s. Each turn makes good for that.
+// The last one has no end, for only within it are heartbeats watched.
+func next(msgs jetstream.MessagesContext) (jetstream.Msg, error) {
+	for wait := 2 * time.Millisecond; wait < time.Second; wait *= 4 {
+		msg, err := msgs.Next(jetstream.NextMaxWait(wait))
+		if !errors.Is(err, nats.ErrTimeout) {
+			return msg, err
+		}
+	}
+	return msgs.Next()
 }
 
 // release gives a slot back, if one was taken.
