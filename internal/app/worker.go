@@ -218,8 +218,8 @@ func (w *Worker) Run(ctx context.Context) error {
 // work is done.
 func (w *Worker) parts(take, work context.Context) []func() error {
 	parts := []func() error{
-		func() error { return w.calls.Run(take, work, foldSlots) },
-		func() error { return w.timers.Run(take, work, timerSlots, w.calls.Fire) },
+		func() error { w.calls.Run(take, work, foldSlots); return nil },
+		func() error { w.timers.Run(take, work, timerSlots, w.calls.Fire); return nil },
 		func() error { return w.gates.Run(take) },
 		func() error { return w.watchBacklog(take) },
 		func() error { return w.watchCalls(take) },

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,56 +16,8 @@ import (
 // Run folds events into the registry and settles what they decide, until take
 // ends, at most slots at once. It returns when all that were in work have
 // ended; they get the context work.
-func (c *Calls) Run(take, work context.Context, slots int) error {
-	free := make(chan struct{}, slots)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		err := c.fetch(take, work, free, &wg)
-		if take.Err() != nil {
-			return nil
-		}
-		c.log.Warn("fetching events stalled", "err", err)
-		select {
-		case <-time.After(stallPause):
-		case <-take.Done():
-			return nil
-		}
-	}
-}
-
-// stallPause is the wait before events are asked for again after a failure.
-const stallPause = time.Second
-
-// fetch runs one iterator until take ends or the iterator does, which it also
-// does when its consumer is made anew.
-func (c *Calls) fetch(take, work context.Context, free chan struct{}, wg *sync.WaitGroup) error {
-	cons, err := c.Events.js.Consumer(take, c.Events.prefix.Stream(streams.Events), streams.FoldConsumer)
-	if err != nil {
-		return fmt.Errorf("open events: %w", err)
-	}
-	msgs, err := cons.Messages(jetstream.PullMaxMessages(cap(free)), jetstream.PullExpiry(10*time.Second), jetstream.WithMessagesErrOnMissingHeartbeat(false))
-	if err != nil {
-		return fmt.Errorf("open events: %w", err)
-	}
-	stop := context.AfterFunc(take, msgs.Drain)
-	defer stop()
-	defer msgs.Stop()
-	for {
-		msg, err := msgs.Next()
-		if err != nil {
-			return err
-		}
-		if take.Err() != nil {
-			_ = msg.Nak()
-			continue
-		}
-		free <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-free }()
-			c.receive(work, msg)
-		})
-	}
+func (c *Calls) Run(take, work context.Context, slots int) {
+	streams.Consume(take, work, c.Events.js, c.Events.prefix.Stream(streams.Events), streams.FoldConsumer, slots, c.log, c.receive)
 }
 
 func (c *Calls) receive(ctx context.Context, msg jetstream.Msg) {

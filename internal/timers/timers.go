@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -75,61 +74,13 @@ func (t *Timers) Arm(ctx context.Context, timer Timer, at time.Time) error {
 
 // Run handles fired timers until take ends, at most slots at once, and returns
 // when all that were in work have ended. Work gets the context work.
-func (t *Timers) Run(take, work context.Context, slots int, handle Handler) error {
-	free := make(chan struct{}, slots)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		err := t.fetch(take, work, free, &wg, handle)
-		if take.Err() != nil {
-			return nil
-		}
-		t.log.Warn("fetching timers stalled", "err", err)
-		select {
-		case <-time.After(stallPause):
-		case <-take.Done():
-			return nil
-		}
-	}
+func (t *Timers) Run(take, work context.Context, slots int, handle Handler) {
+	streams.Consume(take, work, t.js, t.prefix.Stream(streams.Timers), streams.DueConsumer, slots, t.log,
+		func(ctx context.Context, msg jetstream.Msg) { t.fire(ctx, msg, handle) })
 }
 
-const (
-	// stallPause is the wait before timers are asked for again after a failure.
-	stallPause = time.Second
-	// failedPause is the wait before a timer whose handler failed comes back.
-	failedPause = 2 * time.Second
-)
-
-// fetch runs one iterator until take ends or the iterator does, which it also
-// does when its consumer is made anew.
-func (t *Timers) fetch(take, work context.Context, free chan struct{}, wg *sync.WaitGroup, handle Handler) error {
-	cons, err := t.js.Consumer(take, t.prefix.Stream(streams.Timers), streams.DueConsumer)
-	if err != nil {
-		return fmt.Errorf("open timers: %w", err)
-	}
-	msgs, err := cons.Messages(jetstream.PullMaxMessages(cap(free)), jetstream.PullExpiry(10*time.Second), jetstream.WithMessagesErrOnMissingHeartbeat(false))
-	if err != nil {
-		return fmt.Errorf("open timers: %w", err)
-	}
-	stop := context.AfterFunc(take, msgs.Drain)
-	defer stop()
-	defer msgs.Stop()
-	for {
-		msg, err := msgs.Next()
-		if err != nil {
-			return err
-		}
-		if take.Err() != nil {
-			_ = msg.Nak()
-			continue
-		}
-		free <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-free }()
-			t.fire(work, msg, handle)
-		})
-	}
-}
+// failedPause is the wait before a timer whose handler failed comes back.
+const failedPause = 2 * time.Second
 
 func (t *Timers) fire(ctx context.Context, msg jetstream.Msg, handle Handler) {
 	timer, err := t.parse(msg)
