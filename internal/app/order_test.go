@@ -67,7 +67,7 @@ func checkOrder(t *testing.T, url string, replicas int) {
 	js := connect(t, url)
 
 	publishBursts(t, js, nCalls)
-	eventually(t, 150*time.Second, "every command final", func() (bool, string) {
+	eventually(t, 4*time.Minute, "every command final", func() (bool, string) {
 		s, err := js.Stream(t.Context(), "CALL_COMMANDS")
 		if err != nil {
 			return false, err.Error()
