@@ -196,7 +196,11 @@ func (d *demo) report(o producer.Outcome) {
 	r := o.Result
 	d.statuses[r.Status]++
 	if o.Err != nil {
-		d.wrong = append(d.wrong, fmt.Sprintf("line %d: %s %s: %v", o.Line.Number, r.CallRef, r.Action, o.Err))
+		why := o.Err
+		if inner := errors.Unwrap(why); inner != nil {
+			why = inner // without its own mention of the line
+		}
+		d.wrong = append(d.wrong, fmt.Sprintf("line %d: %s %s %s: %v", o.Line.Number, r.CallRef, r.Action, r.CommandID, why))
 	}
 	if d.opts.JSON {
 		body, err := json.Marshal(r)
