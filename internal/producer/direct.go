@@ -3,9 +3,12 @@ package producer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"callbus/internal/commands"
 
 	"github.com/nats-io/nats.go"
 )
@@ -56,12 +59,12 @@ const confirmFor = time.Second
 // confirm tells whether a record that was heard on its subject is in the
 // stream, and returns what is: a subscription also hears records that lost
 // against another writer's and were never stored. nil means that this is one.
-func (c *Client) confirm(ctx context.Context, heard *nats.Msg, ends func(*nats.Msg) bool) *nats.Msg {
+func (c *Client) confirm(ctx context.Context, heard *nats.Msg) *nats.Msg {
 	ctx, cancel := context.WithTimeout(ctx, confirmFor)
 	defer cancel()
 	for wait := 2 * time.Millisecond; ; wait *= 2 {
 		stored, err := c.lastRecord(ctx, "RESULTS", heard.Subject)
-		if err == nil && stored != nil && (bytes.Equal(stored.Data, heard.Data) || ends(stored)) {
+		if err == nil && stored != nil && (bytes.Equal(stored.Data, heard.Data) || final(stored)) {
 			return stored
 		}
 		if errors.Is(err, errNoDirectGet) {
@@ -71,4 +74,10 @@ func (c *Client) confirm(ctx context.Context, heard *nats.Msg, ends func(*nats.M
 			return nil
 		}
 	}
+}
+
+// final tells whether a message is a final record.
+func final(msg *nats.Msg) bool {
+	var r commands.Result
+	return json.Unmarshal(msg.Data, &r) == nil && r.Final
 }

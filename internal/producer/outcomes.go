@@ -125,15 +125,11 @@ func (o *Outcomes) subscribe(producer string) error {
 	return nil
 }
 
-// hear takes a record from the subscription. One that would be an outcome is
-// looked up first: only what is stored counts.
+// hear takes a record from the subscription. A final one is looked up first:
+// only what is stored counts.
 func (o *Outcomes) hear(msg *nats.Msg) {
-	ends := func(msg *nats.Msg) bool {
-		var r commands.Result
-		return json.Unmarshal(msg.Data, &r) == nil && o.until.Reached(r)
-	}
-	if ends(msg) {
-		if msg = o.client.confirm(context.Background(), msg, ends); msg == nil {
+	if final(msg) {
+		if msg = o.client.confirm(context.Background(), msg); msg == nil {
 			return
 		}
 	}

@@ -150,21 +150,16 @@ func (f *follower) follow(ctx context.Context, records <-chan *nats.Msg) (comman
 	}
 }
 
-// hear takes a record from the subscription. One that would end the wait is
-// looked up first: only what is stored counts.
+// hear takes a record from the subscription. A final one is looked up first:
+// only what is stored counts. An accepted one may have lost against another
+// writer's, but then that one says the same.
 func (f *follower) hear(ctx context.Context, msg *nats.Msg) (bool, error) {
-	if msg.Subject == f.client.prefix.Result(f.key) && f.ends(msg) {
-		if msg = f.client.confirm(ctx, msg, f.ends); msg == nil {
+	if msg.Subject == f.client.prefix.Result(f.key) && final(msg) {
+		if msg = f.client.confirm(ctx, msg); msg == nil {
 			return false, nil
 		}
 	}
 	return f.take(msg)
-}
-
-// ends tells whether a record, once stored, ends the wait.
-func (f *follower) ends(msg *nats.Msg) bool {
-	var r commands.Result
-	return json.Unmarshal(msg.Data, &r) == nil && f.until.Reached(r)
 }
 
 // take tells whether the record ends the wait.
