@@ -28,6 +28,7 @@ func BenchmarkCommand(b *testing.B) {
 			client, calls := benchStack(b, 32)
 			var next atomic.Int64
 			b.SetParallelism(16)
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				call, n := calls[int(next.Add(1)-1)%len(calls)], 0
 				for pb.Next() {
