@@ -1,6 +1,7 @@
 package embednats
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Cluster is several servers that replicate among themselves, in one process.
@@ -61,7 +64,40 @@ func StartCluster(n int) (*Cluster, error) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	if err := c.place(deadline); err != nil {
+		c.Close()
+		return nil, err
+	}
 	return c, nil
+}
+
+// place makes and removes a stream on all nodes. A leader alone is not enough:
+// until it has heard of every peer it answers "no suitable peers".
+func (c *Cluster) place(deadline time.Time) error {
+	nc, err := nats.Connect(c.URL())
+	if err != nil {
+		return fmt.Errorf("connect to the embedded cluster: %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	const name = "CALLBUS_READY"
+	for {
+		_, err := js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: name, Subjects: []string{"callbus.ready"}, Storage: jetstream.MemoryStorage, Replicas: len(c.Servers),
+		})
+		if err == nil {
+			return js.DeleteStream(ctx, name)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("embedded NATS cluster places no stream: %w", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func (c *Cluster) ready() bool {
