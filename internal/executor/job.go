@@ -102,10 +102,7 @@ func (j *job) finish(ctx context.Context, r ledger.Record) error {
 	if err := j.append(ctx, r); err != nil {
 		return err
 	}
-	if err := j.close(ctx); err != nil {
-		return err
-	}
-	return j.m.Ack()
+	return j.leave(ctx)
 }
 
 // close takes a command that ends here out of the call's open ones.

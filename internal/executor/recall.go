@@ -85,16 +85,8 @@ func (j *job) recall(ctx context.Context) (bool, error) {
 		return true, nil
 	case own.Body != j.hash:
 		return false, j.conflict(ctx)
-	case own.Final: // a duplicate, or a worker that died before the ack
-		if err := j.close(ctx); err != nil {
-			return false, err
-		}
-		return false, j.m.Ack()
-	case own.Status == commands.Accepted:
-		if err := j.afterAccepted(ctx); err != nil {
-			return false, err
-		}
-		return false, j.m.Ack()
+	case j.settled(): // a duplicate, or a worker that died before the ack
+		return false, j.leave(ctx)
 	case own.Status == commands.Started && own.Attempt != j.nonce:
 		return j.takeOver(ctx)
 	}

@@ -24,17 +24,8 @@ func (j *job) settle(ctx context.Context, a answer) error {
 		if j.view, err = j.x.Journal.Read(ctx, j.key); err != nil {
 			return err
 		}
-		switch own := j.view.Own; {
-		case own != nil && own.Final:
-			if err = j.close(ctx); err != nil {
-				return err
-			}
-			return j.m.Ack()
-		case own != nil && own.Status == commands.Accepted:
-			if err = j.afterAccepted(ctx); err != nil {
-				return err
-			}
-			return j.m.Ack()
+		if j.settled() {
+			return j.leave(ctx)
 		}
 		err = j.settleOnce(ctx, a)
 	}
@@ -178,14 +169,29 @@ func (j *job) accepted(ctx context.Context, r ledger.Record) error {
 	if err := j.append(ctx, r); err != nil {
 		return err
 	}
-	if err := j.afterAccepted(ctx); err != nil {
+	return j.leave(ctx)
+}
+
+// settled tells whether the command's record lets it leave the queue.
+func (j *job) settled() bool {
+	own := j.view.Own
+	return own != nil && (own.Final || own.Status == commands.Accepted)
+}
+
+// leave takes a settled command out of the queue, after what its record brings
+// about. It is repeated when the command is delivered again.
+func (j *job) leave(ctx context.Context) error {
+	after := j.close
+	if j.view.Own.Status == commands.Accepted {
+		after = j.afterAccepted
+	}
+	if err := after(ctx); err != nil {
 		return err
 	}
 	return j.m.Ack()
 }
 
-// afterAccepted brings the registry and the timers to where the journal is. It
-// is repeated when the command is delivered again.
+// afterAccepted brings the registry and the timers to where the journal is.
 func (j *job) afterAccepted(ctx context.Context) error {
 	own := j.view.Own
 	if j.m.Action == commands.Place {
@@ -208,9 +214,7 @@ func (j *job) afterAccepted(ctx context.Context) error {
 // gone stores that Graph does not know the call any more.
 func (j *job) gone(ctx context.Context, a answer) error {
 	if j.m.Action == commands.Hangup {
-		r := j.record(commands.Succeeded)
-		r.Reason, r.Data = "alreadyEnded", json.RawMessage(`{"reason":"alreadyEnded"}`)
-		return j.finish(ctx, r)
+		return j.hungUp(ctx, "alreadyEnded")
 	}
 	if j.m.Action == commands.KeepAlive {
 		// Graph may be wrong for a moment; a read settles it.
