@@ -16,7 +16,6 @@ type Reading struct {
 	Gone        bool      // 404: ended, or it never was
 	State       string
 	AudioActive *bool
-	CallChainID string
 }
 
 // Graph is what this room asks of Graph. Errors are temporary: it asks again.

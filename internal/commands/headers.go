@@ -12,7 +12,6 @@ const (
 	HeaderBody          = "Callbus-Body"           // identity of the command, see BodyHash
 	HeaderPlace         = "Callbus-Place"          // id of the place command the call's name stands for
 	HeaderReplyTo       = "Callbus-Reply-To"       // the command's replyTo, for whoever writes the final record
-	HeaderDeadline      = "Callbus-Deadline"       // when an accepted command is looked into, RFC 3339
 	HeaderClientContext = "Callbus-Client-Context" // what correlates Graph's operation with the command
 	HeaderCause         = "Callbus-Cause"          // why a message is a dead letter
 	HeaderTraceParent   = "traceparent"            // W3C trace context, carried on

@@ -42,7 +42,7 @@ func (l line) ReadCall(ctx context.Context, tenant, callID string) (calls.Readin
 	if err != nil {
 		return calls.Reading{}, err
 	}
-	return calls.Reading{At: asked, State: c.State, AudioActive: c.AudioActive, CallChainID: c.CallChainID, Gone: c.State == calls.StateTerminated}, nil
+	return calls.Reading{At: asked, State: c.State, AudioActive: c.AudioActive, Gone: c.State == calls.StateTerminated}, nil
 }
 
 // KeepAlive keeps a call alive.

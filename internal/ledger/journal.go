@@ -31,13 +31,12 @@ type Record struct {
 	Seq    uint64    // stream sequence, the next compare-and-swap value
 	Stored time.Time // server time
 
-	Attempt       string    // nonce of the delivery that wrote it
-	Body          string    // identity of the command, commands.BodyHash
-	PlaceID       string    // the place command that the call's name stood for
-	ReplyTo       string    // where a copy of the final record goes
-	TraceParent   string    // W3C trace context
-	ClientContext string    // what correlates Graph's operation
-	Deadline      time.Time // when an accepted command is looked into
+	Attempt       string // nonce of the delivery that wrote it
+	Body          string // identity of the command, commands.BodyHash
+	PlaceID       string // the place command that the call's name stood for
+	ReplyTo       string // where a copy of the final record goes
+	TraceParent   string // W3C trace context
+	ClientContext string // what correlates Graph's operation
 }
 
 // View is a consistent picture of one call's journal, as one command sees it.
@@ -101,13 +100,6 @@ func decodeRecord(msg *jetstream.RawStreamMsg) (*Record, error) {
 	r.ReplyTo = h.Get(commands.HeaderReplyTo)
 	r.TraceParent = h.Get(commands.HeaderTraceParent)
 	r.ClientContext = h.Get(commands.HeaderClientContext)
-	if d := h.Get(commands.HeaderDeadline); d != "" {
-		t, err := time.Parse(time.RFC3339Nano, d)
-		if err != nil {
-			return nil, fmt.Errorf("record %d on %s: header %s: %w", msg.Sequence, msg.Subject, commands.HeaderDeadline, err)
-		}
-		r.Deadline = t
-	}
 	return r, nil
 }
 
@@ -124,8 +116,5 @@ func (r *Record) header() nats.Header {
 	set(commands.HeaderReplyTo, r.ReplyTo)
 	set(commands.HeaderTraceParent, r.TraceParent)
 	set(commands.HeaderClientContext, r.ClientContext)
-	if !r.Deadline.IsZero() {
-		set(commands.HeaderDeadline, r.Deadline.UTC().Format(time.RFC3339Nano))
-	}
 	return h
 }
