@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,10 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"callbus/internal/commands"
-	"callbus/internal/embednats"
+	"callbus/internal/natstest"
 	"callbus/internal/streams"
 )
 
@@ -25,22 +23,7 @@ import (
 // own on it, under a prefix of its own.
 var serverURL string
 
-// withServer runs the tests with a server, and stops it before leaked
-// goroutines are looked for.
-type withServer struct{ *testing.M }
-
-func (m withServer) Run() int {
-	srv, err := embednats.Start(embednats.Options{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer srv.Close()
-	serverURL = srv.URL()
-	return m.M.Run()
-}
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(withServer{m}) }
+func TestMain(m *testing.M) { natstest.Main(m, &serverURL) }
 
 var prefixes atomic.Int64
 
