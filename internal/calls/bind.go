@@ -76,7 +76,7 @@ func (c *Calls) bind(ctx context.Context, ev commands.Event, e *Entry) (binding,
 // up meanwhile is hung up at once.
 func (c *Calls) tendFound(ctx context.Context, ev commands.Event, e *Entry, own *ledger.Record) error {
 	if e.PlaceID != ev.CommandID || !e.HangupWanted {
-		return c.watchPlaced(ctx, own.Key(), Entry{CallID: ev.CallID, TenantID: own.TenantID, AcceptedAt: own.Stored, Limits: e.Limits})
+		return c.watchPlaced(ctx, own.Key(), Entry{CallID: ev.CallID, TenantID: own.TenantID, AcceptedAt: own.Stored, Limits: e.Limits}, Original{})
 	}
 	if err := c.hangUpOrphan(ctx, ev); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (c *Calls) bindEntry(ctx context.Context, e *Entry, own *ledger.Record, ev 
 // Placed binds the call of an accepted place to its name, arms what looks after
 // it, and settles what its events have decided meanwhile. It is idempotent and
 // is repeated when the command is delivered again.
-func (c *Calls) Placed(ctx context.Context, own *ledger.Record, limits commands.CallLimits) error {
+func (c *Calls) Placed(ctx context.Context, own *ledger.Record, limits commands.CallLimits, from Original) error {
 	key := own.Key()
 	call := key.Call()
 	if _, err := c.Registry.Claim(ctx, own.CallID, call); err != nil {
@@ -155,7 +155,7 @@ func (c *Calls) Placed(ctx context.Context, own *ledger.Record, limits commands.
 	if err != nil {
 		return err
 	}
-	if err := c.watchPlaced(ctx, key, e); err != nil {
+	if err := c.watchPlaced(ctx, key, e, from); err != nil {
 		return err
 	}
 	if _, err := c.SettleDecided(ctx, call, e); err != nil {

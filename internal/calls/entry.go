@@ -99,6 +99,8 @@ type Open struct {
 	// Status and ResultInfo are what the operation's notification said.
 	Status     string               `json:"status,omitempty"`
 	ResultInfo *commands.ResultInfo `json:"resultInfo,omitempty"`
+	// Settled says that the command ended unknown; late news may correct it.
+	Settled bool `json:"settled,omitempty"`
 }
 
 // Live tells whether Graph has the call, as far as we know.
@@ -133,7 +135,7 @@ func (e *Entry) OpenOf(id string) *Open {
 // so that a transfer has to wait.
 func (e *Entry) Busy(id string) bool {
 	return slices.ContainsFunc(e.Open, func(o Open) bool {
-		return o.ID != id && (o.Action == commands.PlayPrompt || o.Action == commands.Transfer)
+		return o.ID != id && !o.Settled && (o.Action == commands.PlayPrompt || o.Action == commands.Transfer)
 	})
 }
 
@@ -152,6 +154,21 @@ func (e *Entry) Add(o Open) bool {
 	}
 	e.Open = append(e.Open, o)
 	return true
+}
+
+// Waits tells whether a command other than id has no outcome yet.
+func (e *Entry) Waits(id string) bool {
+	return slices.ContainsFunc(e.Open, func(o Open) bool { return o.ID != id && !o.Settled })
+}
+
+// markSettled notes that commands ended unknown.
+func (e *Entry) markSettled(ids []string) (changed bool) {
+	for _, id := range ids {
+		if o := e.OpenOf(id); o != nil && !o.Settled {
+			o.Settled, changed = true, true
+		}
+	}
+	return changed
 }
 
 // Remove closes commands by their ids.

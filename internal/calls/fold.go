@@ -19,7 +19,7 @@ func (e *Entry) Fold(ev commands.Event) (changed, doubt bool) {
 		e.RespondBy, changed = *ev.RespondBy, true
 	}
 	if e.Ended() {
-		return changed, false // terminated is absorbing
+		return e.foldLate(ev) || changed, false // terminated is absorbing
 	}
 	if ev.AudioActive != nil && *ev.AudioActive != e.AudioActive {
 		e.AudioActive, changed = *ev.AudioActive, true
@@ -82,6 +82,32 @@ func (e *Entry) foldState(ev commands.Event) (changed, doubt bool) {
 	}
 	e.State = ev.State
 	return true, false
+}
+
+// foldLate takes from a notification that came after the end what the end left
+// open: that the call was answered, that a transfer was accepted, and why a call
+// ended that was only found gone.
+func (e *Entry) foldLate(ev commands.Event) (changed bool) {
+	if ev.Source == commands.SourceRead {
+		return false
+	}
+	if ev.State == StateTerminated && e.Reason == ReasonUnseen {
+		e.ResultInfo, e.TerminationReason, e.Reason = ev.ResultInfo, ev.TerminationReason, endReason(ev)
+		changed = true
+	}
+	if ev.State == StateTransferAccepted && !e.TransferAccepted {
+		e.TransferAccepted, changed = true, true
+	}
+	if r := rank(ev.State); r >= rank(StateEstablished) && r < rank(StateTerminating) && e.EstablishedAt.IsZero() {
+		e.EstablishedAt, changed = ev.Time, true
+		if e.EstablishedAt.After(e.EndedAt) {
+			e.EstablishedAt = e.EndedAt
+		}
+	}
+	if ev.Operation != nil {
+		changed = e.foldOperation(ev.Operation) || changed
+	}
+	return changed
 }
 
 func (e *Entry) open(a commands.Action) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 	"callbus/internal/streams"
 )
 
@@ -62,7 +63,10 @@ func (c *Calls) take(ctx context.Context, ev commands.Event) error {
 				return err
 			}
 		}
-		return c.follow(ctx, ev, e, changed, !answered && !e.EstablishedAt.IsZero())
+		crashpoint.Reach(crashpoint.Folded, string(ev.Kind))
+		err = c.follow(ctx, ev, e, changed, !answered && !e.EstablishedAt.IsZero())
+		crashpoint.Reach(crashpoint.Settled, string(ev.Kind))
+		return err
 	}
 }
 
@@ -108,8 +112,13 @@ func (c *Calls) follow(ctx context.Context, ev commands.Event, e Entry, changed,
 	if err != nil {
 		return err
 	}
-	if answered || (e.Established() && ev.State == StateEstablished) {
+	if !e.Ended() && (answered || (e.Established() && ev.State == StateEstablished)) {
 		if err := c.watchEstablished(ctx, call, e); err != nil {
+			return err
+		}
+	}
+	if o := e.OpenOf(e.PlaceID); e.Ended() && o != nil && !o.Settled {
+		if err := c.watchAnswer(ctx, commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: o.ID}, e); err != nil {
 			return err
 		}
 	}

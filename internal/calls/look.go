@@ -21,6 +21,9 @@ func (c *Calls) fireLook(ctx context.Context, t timers.Timer, e Entry, current b
 		return time.Now().Add(c.opts.SilentEvery), nil // a replica that is behind
 	case own == nil || own.Final || own.Status == commands.Waiting:
 		return time.Time{}, nil
+	case !current && own.Action == commands.Place:
+		_, err := c.Settle(ctx, t.Key, own.CallID, answerUnseen())
+		return time.Time{}, err
 	case !current:
 		_, err := c.Settle(ctx, t.Key, own.CallID, Outcome{Status: commands.Failed, Error: (&Entry{}).goneError("the call ended before the outcome was known")})
 		return time.Time{}, err
@@ -37,10 +40,12 @@ func (c *Calls) fireLook(ctx context.Context, t timers.Timer, e Entry, current b
 	if e, err = c.SettleDecided(ctx, t.Key.Call(), e); err != nil {
 		return time.Time{}, err
 	}
-	if e.OpenOf(t.Key.ID) == nil {
+	switch open := e.OpenOf(t.Key.ID); {
+	case open == nil || open.Settled:
 		return time.Time{}, nil
-	}
-	if e.Ended() {
+	case e.Ended() && own.Action == commands.Place:
+		return time.Time{}, c.giveUpAnswer(ctx, t.Key, e)
+	case e.Ended():
 		_, err := c.Settle(ctx, t.Key, e.CallID, Outcome{Status: commands.Failed, Error: e.goneError("the call ended before the outcome was known")})
 		return time.Time{}, err
 	}
@@ -57,6 +62,21 @@ func (c *Calls) fireLook(ctx context.Context, t timers.Timer, e Entry, current b
 		}
 	}
 	return c.lookNext(ctx, t, own.Action, e, r)
+}
+
+func answerUnseen() Outcome {
+	return unknown("endedUnseen", "the call ended in good order and nothing was heard of an answer: it may have been answered or not")
+}
+
+// giveUpAnswer ends a place whose call ended in good order although nothing was
+// ever heard of an answer.
+func (c *Calls) giveUpAnswer(ctx context.Context, place commands.Key, e Entry) error {
+	_, err := c.Settle(ctx, place, e.CallID, answerUnseen())
+	if err != nil {
+		return err
+	}
+	_, err = c.Registry.Update(ctx, place.Call(), func(e *Entry) bool { return e.markSettled([]string{place.ID}) })
+	return err
 }
 
 // lookNext says when to look again. A call that rings is read until it settles;

@@ -44,7 +44,17 @@ func (e *Entry) decidePlace() (Outcome, bool) {
 	case e.Reason == ReasonUnseen:
 		return unknown("endedUnseen", "the call ended unseen while it was being set up: it may have been answered or not"), true
 	}
+	if e.endedInOrder() {
+		return Outcome{}, false
+	}
 	return Outcome{Status: commands.Failed, Error: e.endError("the call ended before it was answered")}, true
+}
+
+// endedInOrder tells whether the call ended as one ends that was answered, or
+// for no stated reason: then the news of the answer may be late or lost, and
+// "failed" would make somebody dial again.
+func (e *Entry) endedInOrder() bool {
+	return e.ResultInfo == nil || e.ResultInfo.Code == 0 || e.ResultInfo.Code/100 == 2
 }
 
 func (e *Entry) decideTransfer() (Outcome, bool) {

@@ -44,7 +44,8 @@ func TestDecide(t *testing.T) {
 		{"place: busy", end("busy", info(486, 560486)), of(commands.Place), commands.Failed, "busy", "486", commands.ClassCallee},
 		{"place: nobody answered", end("noAnswer", info(487, 10004)), of(commands.Place), commands.Failed, "noAnswer", "487", commands.ClassCallee},
 		{"place: declined", end("declined", info(603, 0)), of(commands.Place), commands.Failed, "declined", "603", commands.ClassCallee},
-		{"place: ended without an explanation", end("ended", nil), of(commands.Place), commands.Failed, "other", "unexplained", commands.ClassCallee},
+		{"place: ended without an explanation, the answer may be late news", end("ended", nil), of(commands.Place), undecided, "", "", ""},
+		{"place: ended in good order, the answer may be late news", end("ended", info(200, 540000)), of(commands.Place), undecided, "", "", ""},
 		{"place: hung up while it rang", end("ended", func(e *Entry) { info(200, 7000)(e); e.HangupWanted, e.HangupReason = true, "hungUp" }), of(commands.Place), commands.Cancelled, "hungUp", "", ""},
 		{"place: rang too long", end("ended", func(e *Entry) { e.HangupWanted, e.HangupReason = true, "ringSeconds" }), of(commands.Place), commands.Cancelled, "ringSeconds", "", ""},
 		{"place: hung up and found gone", end(ReasonUnseen, func(e *Entry) { e.HangupWanted, e.HangupReason = true, "hungUp" }), of(commands.Place), commands.Cancelled, "hungUp", "", ""},
@@ -112,10 +113,13 @@ func TestDecide(t *testing.T) {
 }
 
 // TestDecideSettlesEveryActionAtTheEnd walks all actions: whatever is open when
-// a call ends has an outcome.
+// a call ends has an outcome, but for a place whose answer may be late news.
 func TestDecideSettlesEveryActionAtTheEnd(t *testing.T) {
 	for _, a := range commands.Actions {
 		for _, e := range []Entry{end("ended", nil), end(ReasonUnseen, nil), end("busy", info(486, 0))} {
+			if a == commands.Place && e.Reason == "ended" {
+				continue // see TestLateNews
+			}
 			if out, ok := e.Decide(Open{ID: "o1", Action: a}); !ok || !out.Status.Final() {
 				t.Errorf("Decide(%s) after %s = %q, %t; want a final status", a, e.Reason, out.Status, ok)
 			}

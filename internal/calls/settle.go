@@ -24,6 +24,9 @@ func (c *Calls) Settle(ctx context.Context, key commands.Key, callID string, out
 		if own == nil || own.Status == commands.Waiting {
 			return false, nil
 		}
+		if out.Operation != nil && !operation(own.Action) {
+			return false, nil // a producer's clientContext that happens to be the id of another command
+		}
 		rec := ledger.Record{
 			Result: commands.Result{
 				Action: own.Action, Status: out.Status, Reason: out.Reason, CallID: callID, TenantID: own.TenantID,
@@ -45,12 +48,7 @@ func (c *Calls) Settle(ctx context.Context, key commands.Key, callID string, out
 			rec.Corrects = own.Seq
 		}
 		if out.Status == commands.Unknown {
-			// Somebody has to look; the original message has left the queue.
-			letter := commands.DeadLetter{
-				Producer: key.Producer, CallRef: key.CallRef, CommandID: key.ID, Action: own.Action,
-				Cause: commands.CauseUnknown, Error: out.Error,
-			}
-			if err := c.journal.Bury(ctx, letter); err != nil {
+			if err := c.buryUnknown(ctx, key, own.Action, out.Error); err != nil {
 				return false, err
 			}
 		}
@@ -65,12 +63,22 @@ func (c *Calls) Settle(ctx context.Context, key commands.Key, callID string, out
 	}
 }
 
+// operation tells whether the action makes an operation of Graph's.
+func operation(a commands.Action) bool {
+	switch a {
+	case commands.PlayPrompt, commands.Mute, commands.Unmute, commands.CancelMediaProcessing:
+		return true
+	}
+	return false
+}
+
 // SettleDecided settles every open command of the call whose outcome follows
 // from the entry, and closes those in the registry. Those that have not begun
-// stay: the executor finds out when it gets to them. It returns the entry as it
+// stay: the executor finds out when it gets to them. One that ended unknown
+// stays too, settled, for late news may correct it. It returns the entry as it
 // is then.
 func (c *Calls) SettleDecided(ctx context.Context, call commands.CallKey, e Entry) (Entry, error) {
-	var closed []string
+	var closed, doubtful []string
 	for _, o := range e.Open {
 		out, ok := e.Decide(o)
 		if !ok {
@@ -81,14 +89,20 @@ func (c *Calls) SettleDecided(ctx context.Context, call commands.CallKey, e Entr
 		if err != nil {
 			return e, err
 		}
-		if settled {
+		switch {
+		case settled && out.Status == commands.Unknown && !o.Settled:
+			doubtful = append(doubtful, o.ID)
+		case settled && out.Status != commands.Unknown:
 			closed = append(closed, o.ID)
 		}
 	}
-	if len(closed) == 0 {
+	if len(closed)+len(doubtful) == 0 {
 		return e, nil
 	}
-	e, err := c.Registry.Update(ctx, call, func(e *Entry) bool { return e.Remove(closed...) })
+	e, err := c.Registry.Update(ctx, call, func(e *Entry) bool {
+		removed := e.Remove(closed...)
+		return e.markSettled(doubtful) || removed
+	})
 	c.hint(call) // somebody may have waited for just that
 	return e, err
 }

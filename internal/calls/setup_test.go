@@ -198,7 +198,7 @@ func (r *room) entry(c commands.CallKey) Entry {
 func (r *room) placed(callID string) {
 	r.t.Helper()
 	r.record(place, commands.Place, callID, commands.Started, commands.Accepted)
-	if err := r.Placed(r.ctx, r.own(place), commands.CallLimits{}); err != nil {
+	if err := r.Placed(r.ctx, r.own(place), commands.CallLimits{}, Original{}); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -96,7 +96,7 @@ func TestTake(t *testing.T) {
 		r.mustTake(stateEvent("c1", StateTerminated))
 		second := key("p2")
 		r.record(second, commands.Place, "c2", commands.Started, commands.Accepted)
-		if err := r.Placed(r.ctx, r.own(second), commands.CallLimits{}); err != nil {
+		if err := r.Placed(r.ctx, r.own(second), commands.CallLimits{}, Original{}); err != nil {
 			t.Fatal(err)
 		}
 		r.mustTake(stateEvent("c1", StateTerminated))

@@ -22,8 +22,8 @@ const (
 const lookAgain = 30 * time.Second
 
 // watchPlaced arms what looks after a call from its acceptance on.
-func (c *Calls) watchPlaced(ctx context.Context, key commands.Key, e Entry) error {
-	t := timers.Timer{Key: key, CallID: e.CallID, TenantID: e.TenantID, Since: e.AcceptedAt}
+func (c *Calls) watchPlaced(ctx context.Context, key commands.Key, e Entry, from Original) error {
+	t := timers.Timer{Key: key, CallID: e.CallID, TenantID: e.TenantID, Since: e.AcceptedAt, Attached: from.attach()}
 	arm := func(kind timers.Kind, at time.Time) error {
 		t.Kind = kind
 		return c.timers.Arm(ctx, t, at)
@@ -31,6 +31,7 @@ func (c *Calls) watchPlaced(ctx context.Context, key commands.Key, e Entry) erro
 	if err := arm(timerLook, e.AcceptedAt.Add(c.opts.SilentAfter)); err != nil {
 		return err
 	}
+	t.Attached = nil
 	if s := e.Limits.RingSeconds; s > 0 {
 		if err := arm(timerRing, e.AcceptedAt.Add(time.Duration(s)*time.Second)); err != nil {
 			return err
@@ -57,9 +58,22 @@ func (c *Calls) watchEstablished(ctx context.Context, call commands.CallKey, e E
 }
 
 // WatchOpen arms the look at an accepted operation, transfer or redirect.
-func (c *Calls) WatchOpen(ctx context.Context, key commands.Key, e Entry, since time.Time) error {
-	return c.timers.Arm(ctx, timers.Timer{Key: key, Kind: timerLook, CallID: e.CallID, TenantID: e.TenantID, Since: since},
+func (c *Calls) WatchOpen(ctx context.Context, key commands.Key, e Entry, since time.Time, from Original) error {
+	return c.timers.Arm(ctx, timers.Timer{Key: key, Kind: timerLook, CallID: e.CallID, TenantID: e.TenantID, Since: since, Attached: from.attach()},
 		since.Add(c.opts.OperationTimeout))
+}
+
+// watchAnswer arms the look at a place whose call ended in good order without
+// any word of an answer: that word may still be on its way.
+func (c *Calls) watchAnswer(ctx context.Context, place commands.Key, e Entry) error {
+	t, ok, err := c.timers.Find(ctx, place, timerLook)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		t = timers.Timer{Key: place, Kind: timerLook, CallID: e.CallID, TenantID: e.TenantID, Since: e.AcceptedAt}
+	}
+	return c.timers.Arm(ctx, t, time.Now().Add(c.opts.SilentEvery))
 }
 
 // WatchHangup arms the look at a call that was hung up.

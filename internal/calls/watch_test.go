@@ -113,7 +113,7 @@ func TestLimitsNameTheReasonOfTheHangup(t *testing.T) {
 		t.Run(row.want, func(t *testing.T) {
 			r := setup(t)
 			r.record(place, commands.Place, "c1", commands.Started, commands.Accepted)
-			if err := r.Placed(r.ctx, r.own(place), row.limits); err != nil {
+			if err := r.Placed(r.ctx, r.own(place), row.limits, Original{}); err != nil {
 				t.Fatal(err)
 			}
 			if !r.armed()[r.prefix.Timer(place, string(row.kind))] {
@@ -195,7 +195,7 @@ func TestPlacedIsRepeatable(t *testing.T) {
 	r.placed("c1")
 	r.mustTake(stateEvent("c1", StateEstablished))
 	before := r.entry(order)
-	if err := r.Placed(r.ctx, r.own(place), commands.CallLimits{}); err != nil {
+	if err := r.Placed(r.ctx, r.own(place), commands.CallLimits{}, Original{}); err != nil {
 		t.Fatal(err)
 	}
 	if e := r.entry(order); e.revision != before.revision || e.State != StateEstablished {

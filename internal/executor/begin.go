@@ -6,6 +6,7 @@ import (
 
 	"callbus/internal/calls"
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 	"callbus/internal/pacing"
 )
 
@@ -30,6 +31,7 @@ func (j *job) begin(ctx context.Context) (bool, error) {
 		j.m.GiveBack()
 		return false, nil
 	}
+	j.reach(crashpoint.Admitted)
 	j.startedAt = time.Now()
 	if opened(j.m.Action) {
 		// Before "started": a crash between that and the request is the one
@@ -37,6 +39,7 @@ func (j *job) begin(ctx context.Context) (bool, error) {
 		if err := j.open(ctx, calls.Open{ClientContext: clientContext(j.cmd)}); err != nil {
 			return false, err
 		}
+		j.reach(crashpoint.Opened)
 	}
 	if !j.m.Action.Read() {
 		r := j.record(commands.Started)
@@ -47,6 +50,7 @@ func (j *job) begin(ctx context.Context) (bool, error) {
 		if err := j.append(ctx, r); err != nil {
 			return false, err
 		}
+		j.reach(crashpoint.Started)
 	}
 	return true, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"callbus/internal/calls"
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 	"callbus/internal/graph"
 	"callbus/internal/ledger"
 	"callbus/internal/pacing"
@@ -88,6 +89,7 @@ func (x *Executor) Handle(ctx context.Context, m *queue.Message) {
 	if x.Observer != nil && m.Deliveries == 1 {
 		x.Observer.CommandReceived(string(m.Action))
 	}
+	crashpoint.Reach(crashpoint.Fetched, string(m.Action))
 	j := newJob(x, m)
 	for range movedTries {
 		err := j.run(ctx)
@@ -113,5 +115,7 @@ func (j *job) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return j.settle(ctx, j.send(ctx))
+	a := j.send(ctx)
+	j.reach(crashpoint.Answered)
+	return j.settle(ctx, a)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 	"callbus/internal/ledger"
 	"callbus/internal/queue"
 )
@@ -66,6 +67,7 @@ func (j *job) hangupTurn(ctx context.Context) (bool, error) {
 func (j *job) wantHangup(ctx context.Context) (bool, error) {
 	e, err := j.x.Calls.WantHangup(ctx, j.m.Call, "hungUp")
 	j.entry = e
+	j.reach(crashpoint.Wanted)
 	return err == nil, err
 }
 
@@ -116,6 +118,7 @@ func (j *job) retire(ctx context.Context, q *queue.Queued) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		j.reach(crashpoint.Retired)
 		return false, j.x.Queue.Delete(ctx, q.Seq)
 	}
 }

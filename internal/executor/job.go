@@ -11,6 +11,7 @@ import (
 
 	"callbus/internal/calls"
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 	"callbus/internal/ledger"
 	"callbus/internal/queue"
 )
@@ -92,6 +93,9 @@ func (j *job) timing() *commands.Timing {
 // gateReasons are the reasons to wait that are somebody's limit.
 var gateReasons = map[string]bool{"throttled": true, "liveCalls": true, "monthlyCalls": true, "breaker": true, "paused": true}
 
+// reach tells tests how far the command has got.
+func (j *job) reach(p crashpoint.Point) { crashpoint.Reach(p, string(j.m.Action)) }
+
 // append writes a record of this command.
 func (j *job) append(ctx context.Context, r ledger.Record) error {
 	return j.x.Journal.Append(ctx, &j.view, r)
@@ -102,6 +106,7 @@ func (j *job) finish(ctx context.Context, r ledger.Record) error {
 	if err := j.append(ctx, r); err != nil {
 		return err
 	}
+	j.reach(crashpoint.Recorded)
 	return j.leave(ctx)
 }
 
@@ -149,7 +154,9 @@ func (j *job) bury(ctx context.Context, cause commands.Cause, e *commands.Error)
 		Cause: cause, Error: e, Subject: j.m.Subject, Sequence: j.m.Seq, Headers: j.m.Header,
 	}
 	letter.SetOriginal(j.m.Body)
-	return j.x.Journal.Bury(ctx, letter)
+	err = j.x.Journal.Bury(ctx, letter)
+	j.reach(crashpoint.Buried)
+	return err
 }
 
 // Parking delays grow with the time for which nothing has happened.

@@ -112,7 +112,8 @@ func (j *job) readyToPlace(ctx context.Context) (bool, error) {
 	placed := false
 	if place != nil && place.CommandID != j.key.ID {
 		ours := j.entry.PlaceID == place.CommandID
-		placed = !place.Final || (place.Status == commands.Succeeded && ours && !j.entry.Ended())
+		over := ours && j.entry.Ended()
+		placed = !over && (!place.Final || (place.Status == commands.Succeeded && ours))
 	}
 	bound := j.entry.PlaceID == "" && j.entry.Live()
 	if !placed && !bound {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 )
 
 // read is step 1: what does the message say? A command that is wrong is
@@ -82,6 +83,7 @@ func (j *job) recall(ctx context.Context) (bool, error) {
 	own := j.view.Own
 	switch {
 	case own == nil:
+		j.reach(crashpoint.Recalled)
 		return true, nil
 	case own.Body != j.hash:
 		return false, j.conflict(ctx)

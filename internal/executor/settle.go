@@ -9,6 +9,7 @@ import (
 
 	"callbus/internal/calls"
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 	"callbus/internal/graph"
 	"callbus/internal/ledger"
 	"callbus/internal/pacing"
@@ -169,6 +170,7 @@ func (j *job) accepted(ctx context.Context, r ledger.Record) error {
 	if err := j.append(ctx, r); err != nil {
 		return err
 	}
+	j.reach(crashpoint.Recorded)
 	return j.leave(ctx)
 }
 
@@ -188,14 +190,17 @@ func (j *job) leave(ctx context.Context) error {
 	if err := after(ctx); err != nil {
 		return err
 	}
-	return j.m.Ack()
+	j.reach(crashpoint.Bound)
+	err := j.m.Ack()
+	j.reach(crashpoint.Acked)
+	return err
 }
 
 // afterAccepted brings the registry and the timers to where the journal is.
 func (j *job) afterAccepted(ctx context.Context) error {
 	own := j.view.Own
 	if j.m.Action == commands.Place {
-		return j.x.Calls.Placed(ctx, own, j.cmd.Limits)
+		return j.x.Calls.Placed(ctx, own, j.cmd.Limits, j.original())
 	}
 	o := calls.Open{ClientContext: own.ClientContext}
 	if own.Operation != nil {
@@ -204,11 +209,16 @@ func (j *job) afterAccepted(ctx context.Context) error {
 	if err := j.open(ctx, o); err != nil {
 		return err
 	}
-	if err := j.x.Calls.WatchOpen(ctx, j.key, j.entry, own.Stored); err != nil {
+	if err := j.x.Calls.WatchOpen(ctx, j.key, j.entry, own.Stored, j.original()); err != nil {
 		return err
 	}
 	_, err := j.x.Calls.SettleDecided(ctx, j.m.Call, j.entry)
 	return err
+}
+
+// original is the message as it came.
+func (j *job) original() calls.Original {
+	return calls.Original{Subject: j.m.Subject, Sequence: j.m.Seq, Headers: j.m.Header, Body: j.m.Body}
 }
 
 // gone stores that Graph does not know the call any more.

@@ -51,12 +51,7 @@ func (j *job) overtakes() bool {
 // othersDone tells whether every earlier command of the call is final, not
 // only out of the queue.
 func (j *job) othersDone() bool {
-	for _, o := range j.entry.Open {
-		if o.ID != j.key.ID {
-			return false
-		}
-	}
-	return true
+	return !j.entry.Waits(j.key.ID)
 }
 
 // passed tells whether an older command of the call may be stepped over: its

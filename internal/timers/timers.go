@@ -7,6 +7,7 @@ package timers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -34,6 +35,8 @@ type Timer struct {
 	Since time.Time `json:"since,omitzero"`
 	// Tries counts how often the timer was armed again.
 	Tries int `json:"tries,omitempty"`
+	// Attached is carried along for whoever looks the timer up with Find.
+	Attached json.RawMessage `json:"attached,omitempty"`
 }
 
 // Handler settles a fired timer. A time other than zero arms it again; an error
@@ -83,7 +86,7 @@ func (t *Timers) Run(take, work context.Context, slots int, handle Handler) {
 const failedPause = 2 * time.Second
 
 func (t *Timers) fire(ctx context.Context, msg jetstream.Msg, handle Handler) {
-	timer, err := t.parse(msg)
+	timer, err := t.parse(msg.Subject(), msg.Data())
 	if err != nil {
 		t.log.Error("timer is unreadable", "subject", msg.Subject(), "err", err)
 		_ = msg.Term()
@@ -102,13 +105,31 @@ func (t *Timers) fire(ctx context.Context, msg jetstream.Msg, handle Handler) {
 	_ = msg.Ack()
 }
 
-func (t *Timers) parse(msg jetstream.Msg) (Timer, error) {
-	parts := strings.Split(msg.Subject(), ".")
+// Find returns the timer of the key and kind as it was armed last, or as it
+// fired within the last day; false when there is neither. It asks the stream's
+// leader.
+func (t *Timers) Find(ctx context.Context, key commands.Key, kind Kind) (Timer, bool, error) {
+	for _, subject := range []string{t.prefix.Timer(key, string(kind)), t.prefix.Due(key, string(kind))} {
+		msg, err := streams.LeaderGet(ctx, t.js, t.prefix.Stream(streams.Timers), subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return Timer{}, false, fmt.Errorf("find timer %s of %s %s: %w", kind, key.Call(), key.ID, err)
+		}
+		timer, err := t.parse(subject, msg.Data)
+		return timer, err == nil, err
+	}
+	return Timer{}, false, nil
+}
+
+func (t *Timers) parse(subject string, data []byte) (Timer, error) {
+	parts := strings.Split(subject, ".")
 	if len(parts) != 6 {
-		return Timer{}, fmt.Errorf("subject %q is not %s.due.<producer>.<callRef>.<id>.<kind>", msg.Subject(), t.prefix)
+		return Timer{}, fmt.Errorf("subject %q is not %s.due.<producer>.<callRef>.<id>.<kind>", subject, t.prefix)
 	}
 	timer := Timer{}
-	if err := json.Unmarshal(msg.Data(), &timer); err != nil {
+	if err := json.Unmarshal(data, &timer); err != nil {
 		return Timer{}, err
 	}
 	timer.Key = commands.Key{Producer: parts[2], CallRef: parts[3], ID: parts[4]}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -124,8 +125,9 @@ func TestATimerFiresOnceAndNotEarly(t *testing.T) {
 	if !f.Since.Equal(want.Since) {
 		t.Errorf("since = %v; want %v", f.Since, want.Since)
 	}
-	if f.Since = want.Since; f.Timer != want {
-		t.Errorf("fired %+v; want %+v", f.Timer, want)
+	f.Since = want.Since
+	if diff := cmp.Diff(want, f.Timer); diff != "" {
+		t.Errorf("fired differs (-want +got):\n%s", diff)
 	}
 	quiet(t, fired, 500*time.Millisecond)
 }
