@@ -13,7 +13,7 @@ type cli struct {
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 
 	Place                      placeCmd    `cmd:"" group:"actions" help:"Place a call: to people and phones, or into a meeting."`
-	Hangup                     bareCmd     `cmd:"" group:"actions" help:"Hang up a call, or keep it from being placed."`
+	Hangup                     hangupCmd   `cmd:"" group:"actions" help:"Hang up a call, or keep it from being placed; --all of them is the emergency stop."`
 	GetCall                    bareCmd     `cmd:"" name:"getCall" aliases:"get-call" group:"actions" help:"Read a call from Graph."`
 	ListParticipants           listCmd     `cmd:"" name:"listParticipants" aliases:"list-participants" group:"actions" help:"Read the participants of a call."`
 	ListContentSharingSessions bareCmd     `cmd:"" name:"listContentSharingSessions" aliases:"list-content-sharing-sessions" group:"actions" help:"Read the content sharing sessions of a call."`
@@ -53,6 +53,7 @@ var flagGroups = []kong.Group{
 	{Key: "nats", Title: "Connection:"},
 	{Key: "command", Title: "Command:"},
 	{Key: "wait", Title: "Outcome:"},
+	{Key: "stop", Title: "Emergency stop:"},
 }
 
 // commandFlags are the members every command may have, and what is done after

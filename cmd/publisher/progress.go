@@ -12,22 +12,22 @@ import (
 	"golang.org/x/term"
 )
 
-// progress is the bar of a send; nil where nobody watches. Its methods are not
-// safe for concurrent use.
+// progress is the bar of what takes long; nil where nobody watches. Its methods
+// are not safe for concurrent use.
 type progress struct {
 	bar *progressbar.ProgressBar
 }
 
-// newProgress shows a bar on standard error if that is a terminal. For a file
-// it knows how many lines there are.
-func newProgress(s *session, c *sendCmd) *progress {
-	if c.NoProgress || c.Verbose || s.json() || !isTerminal(s.std.err) {
+// newProgress shows a bar on standard error if that is a terminal; a total of
+// -1 is not known.
+func newProgress(s *session, doing, unit string, total int64) *progress {
+	if s.json() || !isTerminal(s.std.err) {
 		return nil
 	}
-	return &progress{bar: progressbar.NewOptions64(c.countLines(),
+	return &progress{bar: progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(s.std.err),
-		progressbar.OptionSetDescription("sending"),
-		progressbar.OptionSetItsString("lines"),
+		progressbar.OptionSetDescription(doing),
+		progressbar.OptionSetItsString(unit),
 		progressbar.OptionShowIts(),
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),
@@ -38,6 +38,13 @@ func newProgress(s *session, c *sendCmd) *progress {
 func (p *progress) add(n int) {
 	if p != nil {
 		_ = p.bar.Add(n) // a bar that cannot be drawn stops nothing
+	}
+}
+
+// grow makes the total larger.
+func (p *progress) grow(n int) {
+	if p != nil {
+		p.bar.ChangeMax64(max(p.bar.GetMax64(), 0) + int64(n))
 	}
 }
 

@@ -47,7 +47,7 @@ func (c *sendCmd) Run(s *session) error {
 	}
 	defer end()
 	lines := producer.ParseLines(in, producer.ParseOptions{})
-	t := &tally{session: s, bar: newProgress(s, c), verbose: c.Verbose, resumeFrom: max(c.ResumeFrom, 1), began: time.Now(), Status: map[commands.Status]int{}}
+	t := &tally{session: s, bar: c.progress(s), verbose: c.Verbose, resumeFrom: max(c.ResumeFrom, 1), began: time.Now(), Status: map[commands.Status]int{}}
 	if c.Strict {
 		checked, good, err := c.checkAll(s, lines, t)
 		if err != nil {
@@ -87,6 +87,14 @@ func (c *sendCmd) send(s *session, client *producer.Client, lines iter.Seq2[prod
 		return err
 	}
 	return t.verdict(interrupted)
+}
+
+// progress is the bar; for a file it knows how many lines there are.
+func (c *sendCmd) progress(s *session) *progress {
+	if c.NoProgress || c.Verbose {
+		return nil
+	}
+	return newProgress(s, "sending", "lines", c.countLines())
 }
 
 // check is the worker's own reading of each line, unless it is switched off.

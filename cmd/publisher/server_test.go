@@ -78,8 +78,14 @@ func (b *bus) withStreams(maxMsgs int64) *bus {
 // work plays the worker: play says by action and id what is recorded.
 func (b *bus) work(play func(commands.Action, string) []commands.Result) *bus {
 	b.t.Helper()
+	return b.workOn(nil, play)
+}
+
+// workOn is work on the commands of some subjects; none: all.
+func (b *bus) workOn(filters []string, play func(commands.Action, string) []commands.Result) *bus {
+	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	consumer, err := b.js.CreateConsumer(ctx, "CALL_COMMANDS", jetstream.ConsumerConfig{Durable: "worker", AckPolicy: jetstream.AckExplicitPolicy})
+	consumer, err := b.js.CreateConsumer(ctx, "CALL_COMMANDS", jetstream.ConsumerConfig{Durable: "worker", FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
 		b.t.Fatal(err)
 	}

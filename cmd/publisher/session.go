@@ -20,15 +20,21 @@ func (s *session) json() bool { return s.flags.Output == "json" }
 
 // connect opens the connection; end closes it.
 func (s *session) connect() (client *producer.Client, end func(), err error) {
+	return s.connectAs(s.flags.Producer)
+}
+
+// connectAs is connect with what a producer of that name may use; a name that
+// is none's has an operator's rights.
+func (s *session) connectAs(name string) (client *producer.Client, end func(), err error) {
 	inbox := s.flags.NATSInboxPrefix
-	if inbox == "" && commands.CheckProducer(s.flags.Producer) == nil {
-		inbox = "_INBOX_" + s.flags.Producer
+	if inbox == "" && commands.CheckProducer(name) == nil {
+		inbox = "_INBOX_" + name
 	}
 	nc, err := natsconn.Connect(natsconn.ConnOptions{
 		URL: s.flags.NATSURL, Creds: s.flags.NATSCreds, NKey: s.flags.NATSNKey,
 		CA: s.flags.NATSCA, Cert: s.flags.NATSCert, Key: s.flags.NATSKey,
 		User: s.flags.NATSUser, Password: s.flags.NATSPassword,
-		Name: "callbus publisher " + s.flags.Producer, InboxPrefix: inbox,
+		Name: "callbus publisher " + name, InboxPrefix: inbox,
 		// "Not stored" must be true: nothing is sent behind our back later.
 		NoBuffer: true,
 		Logger:   slog.New(slog.NewTextHandler(s.std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),

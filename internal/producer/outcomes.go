@@ -126,8 +126,15 @@ func (o *Outcomes) subscribe(producer string) error {
 }
 
 // hear takes a record from the subscription. A final one is looked up first:
-// only what is stored counts.
+// only what is stored counts. Records of other commands are passed over, for
+// there may be many.
 func (o *Outcomes) hear(msg *nats.Msg) {
+	o.mu.Lock()
+	ours := o.pending[msg.Subject] != nil
+	o.mu.Unlock()
+	if !ours {
+		return
+	}
 	if final(msg) {
 		if msg = o.client.confirm(context.Background(), msg); msg == nil {
 			return

@@ -148,8 +148,14 @@ type delivered struct {
 // statuses says of each; an empty list records nothing.
 func (b *bus) work(statuses func(delivered) []commands.Result) {
 	b.t.Helper()
+	b.workOn(nil, statuses)
+}
+
+// workOn is work for the commands of some subjects; none: all.
+func (b *bus) workOn(filters []string, statuses func(delivered) []commands.Result) {
+	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	consumer, err := b.js.CreateConsumer(ctx, "CALL_COMMANDS", jetstream.ConsumerConfig{Durable: "worker", AckPolicy: jetstream.AckExplicitPolicy})
+	consumer, err := b.js.CreateConsumer(ctx, "CALL_COMMANDS", jetstream.ConsumerConfig{Durable: "worker", FilterSubjects: filters, AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
 		b.t.Fatal(err)
 	}
