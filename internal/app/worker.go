@@ -128,6 +128,7 @@ func (w *Worker) openNATS(ctx context.Context) error {
 	if w.js, err = jetstream.New(w.nc); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
+	w.js = streams.Told(w.js, w.opts.Streams.Prefix, w.log, func(stream string, why streams.Refusal) { w.metrics.StoreRefused(stream, string(why)) })
 	plan, err := streams.Provision(ctx, w.js, w.opts.Streams, w.opts.StreamsMode, false)
 	if err != nil {
 		return err

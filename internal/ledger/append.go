@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
+	"callbus/internal/streams"
 )
 
 // wrongLastReplicated is the server's code for a lost compare-and-swap on a
@@ -78,14 +79,19 @@ func takesName(r commands.Result, v *View) bool {
 
 // publish stores msg with the compare-and-swap. When the acknowledgement is
 // lost it sends again: either that is stored, or the journal has moved, and
-// then a look tells whether our own first try moved it.
+// then a look tells whether our own first try moved it. What the server refuses
+// for want of room is a *[streams.RefusedError], certainly not stored.
 func (j *Journal) publish(ctx context.Context, msg *nats.Msg, v *View, rec *Record) (uint64, error) {
 	var lost bool
 	for try := range publishTries {
-		ack, err := j.js.PublishMsg(ctx, msg,
-			// Exactly this filter, everywhere: see commands.Prefix.Results.
-			jetstream.WithExpectLastSequenceForSubject(v.Last, j.prefix.Results(v.Key.Call())),
-			jetstream.WithRetryAttempts(0))
+		var ack *jetstream.PubAck
+		err := j.connected(ctx)
+		if err == nil {
+			ack, err = j.js.PublishMsg(ctx, msg,
+				// Exactly this filter, everywhere: see commands.Prefix.Results.
+				jetstream.WithExpectLastSequenceForSubject(v.Last, j.prefix.Results(v.Key.Call())),
+				jetstream.WithRetryAttempts(0))
+		}
 		var api *jetstream.APIError
 		switch {
 		case err == nil:
@@ -96,11 +102,11 @@ func (j *Journal) publish(ctx context.Context, msg *nats.Msg, v *View, rec *Reco
 			}
 			return j.recognise(ctx, v.Key, rec)
 		case errors.As(err, &api):
-			return 0, fmt.Errorf("write %s of %s %s: %w", rec.Status, v.Key.Call(), v.Key.ID, err)
+			return 0, j.unwritten(v.Key, rec, msg.Subject, err)
 		}
-		lost = lost || !errors.Is(err, jetstream.ErrNoStreamResponse)
+		lost = lost || !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrDisconnected)
 		if ctx.Err() != nil || try == publishTries-1 {
-			return 0, fmt.Errorf("write %s of %s %s: %w", rec.Status, v.Key.Call(), v.Key.ID, err)
+			return 0, j.unwritten(v.Key, rec, msg.Subject, err)
 		}
 		select {
 		case <-time.After(100 * time.Millisecond << try):
@@ -110,16 +116,65 @@ func (j *Journal) publish(ctx context.Context, msg *nats.Msg, v *View, rec *Reco
 	return 0, ErrMoved // not reached: the last try returns
 }
 
-// recognise finds the record that a lost acknowledgement was for.
+func (j *Journal) unwritten(key commands.Key, rec *Record, subject string, err error) error {
+	return fmt.Errorf("write %s of %s %s: %w", rec.Status, key.Call(), key.ID, streams.Explain(j.prefix, subject, err))
+}
+
+// connectedWait is how long one try waits for a lost connection, as long as it
+// would for an answer.
+const connectedWait = 5 * time.Second
+
+// connected waits until there is a connection. Without one the client would
+// keep the record and store it when nobody waits for that any more: a "started"
+// would stand in the journal for a request that was never sent.
+func (j *Journal) connected(ctx context.Context) error {
+	limit := time.NewTimer(connectedWait)
+	defer limit.Stop()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for !j.nc.IsConnected() {
+		if j.nc.IsClosed() {
+			return nats.ErrDisconnected
+		}
+		select {
+		case <-look.C:
+		case <-limit.C:
+			return nats.ErrDisconnected
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", nats.ErrDisconnected, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// recognise finds the record that a lost acknowledgement was for. It asks again
+// when it gets no answer, for the reason why the acknowledgement was lost may
+// last: whoever does not know whether its record stands may send twice.
 func (j *Journal) recognise(ctx context.Context, key commands.Key, rec *Record) (uint64, error) {
-	now, err := j.Read(ctx, key)
-	if err != nil {
-		return 0, err
+	var now View
+	for try := range publishTries {
+		err := j.connected(ctx)
+		if err == nil {
+			now, err = j.Read(ctx, key)
+		}
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil || try == publishTries-1 {
+			return 0, err
+		}
 	}
 	if o := now.Own; o != nil && o.Attempt == rec.Attempt && o.Status == rec.Status && o.Time.Equal(rec.Time) && now.Last == o.Seq {
 		return o.Seq, nil
 	}
 	return 0, ErrMoved
+}
+
+// Refused tells whether err means that the journal took no record: it is full,
+// or missing. The record was certainly not stored.
+func Refused(err error) bool {
+	_, ok := errors.AsType[*streams.RefusedError](err)
+	return ok
 }
 
 func headerOf(m map[string]string) nats.Header {

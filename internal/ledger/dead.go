@@ -69,7 +69,7 @@ func (j *Journal) Bury(ctx context.Context, letter commands.DeadLetter) error {
 		id = fmt.Sprintf("%s-%s-%s", letter.Cause, letter.Key().Call(), letter.CommandID)
 	}
 	if _, err := j.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id)); err != nil {
-		return fmt.Errorf("store dead letter of %s %s: %w", letter.Key().Call(), letter.CommandID, err)
+		return fmt.Errorf("store dead letter of %s %s: %w", letter.Key().Call(), letter.CommandID, streams.Explain(j.prefix, msg.Subject, err))
 	}
 	return nil
 }
@@ -89,7 +89,10 @@ func (j *Journal) DeadLetters(ctx context.Context) (map[commands.Cause]int, erro
 	}
 	counts := map[commands.Cause]int{}
 	if state.Msgs > 0 {
-		cons, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverAllPolicy})
+		cons, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+			HeadersOnly: true, DeliverPolicy: jetstream.DeliverAllPolicy,
+			InactiveThreshold: 10 * time.Second, // nobody deletes it; the default is five minutes, and a stream has room for a thousand
+		})
 		if err != nil {
 			return nil, fmt.Errorf("count dead letters: %w", err)
 		}

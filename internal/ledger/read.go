@@ -172,6 +172,15 @@ func (j *Journal) Final(ctx context.Context, key commands.Key) (*Record, error) 
 	return nil, nil
 }
 
+// Last returns the command's last record as the stream's leader has it.
+func (j *Journal) Last(ctx context.Context, key commands.Key) (*Record, error) {
+	msg, err := streams.LeaderGet(ctx, j.js, j.name, j.prefix.Result(key))
+	if err != nil {
+		return nil, fmt.Errorf("read result of %s %s: %w", key.Call(), key.ID, err)
+	}
+	return decodeRecord(msg)
+}
+
 // Current tells whether v is still what the stream's leader has: whether its
 // record would be the call's next one. It is for steps that come before a
 // record and cannot be taken back, such as a dead letter.

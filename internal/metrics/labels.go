@@ -60,6 +60,9 @@ var (
 	eventKinds    = newLabelSet("incoming", "state", "ended", "roster", "operation", "contentSharing", "keepAlive", "other")
 	deadCauses    = newLabelSet("invalid", "unreadable", "tooLarge", "idConflict", "noSuchCall", "callLives",
 		"callOwned", "tenantNotServed", "phoneNotAllowed", "unknown", "internal")
+	// storeStreams are the streams and buckets that workers write to.
+	storeStreams = newLabelSet("RESULTS", "EVENTS", "DEAD", "TIMERS", "CALLS", "GATES")
+	storeReasons = newLabelSet("full", "noRoom", "tooLarge", "missing")
 	// endReasons is a closed part of an open set: what is added to that counts
 	// as "other" until it is worth a line on a dashboard.
 	endReasons = newLabelSet("ended", "transferred", "redirected", "busy", "noAnswer", "declined", "unreachable",

@@ -13,6 +13,7 @@ type queueMetrics struct {
 	oldest        *prometheus.GaugeVec   // lane
 	inFlight      *prometheus.GaugeVec   // lane
 	fetchErrors   *prometheus.CounterVec // lane
+	storeRefused  *prometheus.CounterVec // stream, reason
 	deadLetters   *prometheus.GaugeVec   // cause
 	natsConnected prometheus.Gauge
 }
@@ -29,7 +30,10 @@ func newQueueMetrics(f promauto.Factory) queueMetrics {
 		inFlight: f.NewGaugeVec(gauge("commands_in_flight",
 			"Commands this worker holds."), lane),
 		fetchErrors: f.NewCounterVec(counter("fetch_errors_total",
-			"Failures to fetch commands from the queue."), lane),
+			"Failures to fetch commands from the queue, stalls among them."), lane),
+		storeRefused: f.NewCounterVec(counter("store_refused_total",
+			"Messages that NATS refused to store, by stream or bucket and reason: look at its limits; work waits until there is room."),
+			[]string{"stream", "reason"}),
 		deadLetters: f.NewGaugeVec(gauge("dead_letters",
 			"Commands that need a look, by cause, counted in the stream; the same on all workers, read with max by."), []string{"cause"}),
 		natsConnected: f.NewGauge(gauge("nats_connected",
@@ -41,6 +45,11 @@ func newQueueMetrics(f promauto.Factory) queueMetrics {
 		m.oldest.WithLabelValues(lane)
 		m.inFlight.WithLabelValues(lane)
 		m.fetchErrors.WithLabelValues(lane)
+	}
+	for _, stream := range storeStreams.values {
+		for _, reason := range storeReasons.values {
+			m.storeRefused.WithLabelValues(stream, reason)
+		}
 	}
 	for _, cause := range deadCauses.withOther() {
 		m.deadLetters.WithLabelValues(cause)
@@ -75,6 +84,15 @@ func (m *Metrics) FetchFailed(lane string) {
 		return
 	}
 	m.fetchErrors.WithLabelValues(lanes.fold(lane)).Inc()
+}
+
+// StoreRefused counts a message that NATS did not store: the name of the stream
+// or bucket without its prefix, and why.
+func (m *Metrics) StoreRefused(stream, reason string) {
+	if m == nil {
+		return
+	}
+	m.storeRefused.WithLabelValues(storeStreams.fold(stream), storeReasons.fold(reason)).Inc()
 }
 
 // DeadLetters shows how many dead letters of a cause the stream holds.

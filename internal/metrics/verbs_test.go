@@ -158,6 +158,7 @@ func TestQueueGauges(t *testing.T) {
 	m.InFlight("place", 1)
 	m.InFlight("place", -1)
 	m.FetchFailed("urgent")
+	m.StoreRefused("RESULTS", "full")
 	m.DeadLetters("unknown", 3)
 	m.NATSConnected(true)
 	want := `
@@ -171,7 +172,7 @@ callbus_backlog_oldest_age_seconds{lane="urgent"} 0
 callbus_commands_in_flight{lane="control"} 0
 callbus_commands_in_flight{lane="place"} 1
 callbus_commands_in_flight{lane="urgent"} 0
-# HELP callbus_fetch_errors_total Failures to fetch commands from the queue.
+# HELP callbus_fetch_errors_total Failures to fetch commands from the queue, stalls among them.
 # TYPE callbus_fetch_errors_total counter
 callbus_fetch_errors_total{lane="control"} 0
 callbus_fetch_errors_total{lane="place"} 0
@@ -189,6 +190,9 @@ callbus_nats_connected 1
 	}
 	if got := testutil.ToFloat64(m.deadLetters.WithLabelValues("unknown")); got != 3 {
 		t.Errorf("dead letters = %v; want 3", got)
+	}
+	if full, elsewhere := testutil.ToFloat64(m.storeRefused.WithLabelValues("RESULTS", "full")), testutil.ToFloat64(m.storeRefused.WithLabelValues("DEAD", "full")); full != 1 || elsewhere != 0 {
+		t.Errorf("refused by RESULTS %v, by DEAD %v; want 1, 0", full, elsewhere)
 	}
 	m.NATSConnected(false)
 	if got := testutil.ToFloat64(m.natsConnected); got != 0 {

@@ -7,17 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
 	"callbus/internal/streams"
-)
-
-const (
-	pullExpiry = 10 * time.Second
-	// stallPause is the wait before a lane whose fetching failed tries again.
-	stallPause = time.Second
 )
 
 // Lane fetches one lane's commands.
@@ -26,7 +19,7 @@ type Lane struct {
 	Slots int // commands in work at once
 	// Busy is told when a slot is taken (+1) and given back (-1); may be nil.
 	Busy func(delta int)
-	// Stalled is told of every failure to fetch; may be nil.
+	// Stalled is told of every failure to fetch but a lost connection; may be nil.
 	Stalled func(err error)
 }
 
@@ -34,43 +27,32 @@ type Lane struct {
 // what arrives after that is given back at once. It returns when every handler
 // has returned. handle gets the context work and must end the message with Ack,
 // Park or GiveBack; one that does not leaves it to come back when the lease
-// ends.
+// ends. A consumer that has stalled or is gone is opened anew: see
+// [streams.Iterator].
 func (q *Queue) Run(take, work context.Context, lane Lane, handle func(context.Context, *Message)) error {
 	slots := make(chan struct{}, lane.Slots)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for take.Err() == nil {
-		err := q.fetch(take, work, lane, slots, &wg, handle)
-		if err == nil || take.Err() != nil {
-			continue
-		}
-		if lane.Stalled != nil {
+	streams.Reopen(take, q.log.With("lane", lane.Name), func(opened func()) error {
+		err := q.fetch(take, work, lane, opened, slots, &wg, handle)
+		if take.Err() == nil && lane.Stalled != nil && !errors.Is(err, streams.ErrConnectionLost) {
 			lane.Stalled(err)
 		}
-		q.log.Warn("fetching commands stalled", "lane", lane.Name, "err", err)
-		select {
-		case <-time.After(stallPause):
-		case <-take.Done():
-		}
-	}
+		return err
+	})
 	return nil
 }
 
 // fetch runs one iterator until take ends or the iterator fails.
-func (q *Queue) fetch(take, work context.Context, lane Lane, slots chan struct{}, wg *sync.WaitGroup, handle func(context.Context, *Message)) error {
-	cons, err := q.js.Consumer(take, q.prefix.Stream(streams.Commands), string(lane.Name))
-	if err != nil {
-		return fmt.Errorf("open lane %s: %w", lane.Name, err)
-	}
+func (q *Queue) fetch(take, work context.Context, lane Lane, opened func(), slots chan struct{}, wg *sync.WaitGroup, handle func(context.Context, *Message)) error {
 	// One message a request, and a request only inside Next: a message that
 	// waits in a buffer is losing its lease.
-	msgs, err := cons.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullExpiry))
+	it, err := streams.Open(take, q.js, q.prefix.Stream(streams.Commands), string(lane.Name), q.asking)
 	if err != nil {
-		return fmt.Errorf("open lane %s: %w", lane.Name, err)
+		return err
 	}
-	defer msgs.Stop()
-	stop := context.AfterFunc(take, msgs.Drain)
-	defer stop()
+	defer it.Close()
+	opened()
 	for {
 		select {
 		case slots <- struct{}{}:
@@ -78,12 +60,9 @@ func (q *Queue) fetch(take, work context.Context, lane Lane, slots chan struct{}
 			// Fall through to Next without a slot: it hands out what had
 			// already arrived, then reports the end.
 		}
-		msg, err := next(msgs)
+		msg, err := it.Next()
 		if err != nil {
 			release(slots)
-			if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
-				return nil
-			}
 			return err
 		}
 		m, err := q.receive(msg)
@@ -111,21 +90,6 @@ func (q *Queue) fetch(take, work context.Context, lane Lane, slots chan struct{}
 			handle(work, m)
 		})
 	}
-}
-
-// next is msgs.Next, asked a few times in short turns first. The client library
-// (nats.go 1.55) leaves the request out when a message arrived before its own
-// goroutine had noted that the last request was sent; the lane would then stand
-// still until two heartbeats are missing, 10 s. Each turn makes good for that.
-// The last one has no end, for only within it are heartbeats watched.
-func next(msgs jetstream.MessagesContext) (jetstream.Msg, error) {
-	for wait := 2 * time.Millisecond; wait < time.Second; wait *= 4 {
-		msg, err := msgs.Next(jetstream.NextMaxWait(wait))
-		if !errors.Is(err, nats.ErrTimeout) {
-			return msg, err
-		}
-	}
-	return msgs.Next()
 }
 
 // release gives a slot back, if one was taken.

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -40,18 +41,30 @@ func (m *Message) LeaseEnd() time.Time {
 	return m.leaseEnd
 }
 
+// ErrLapsed says that the lease had ended before it could be renewed.
+var ErrLapsed = errors.New("the lease has ended")
+
 // Renew extends the lease and returns its new end. It blocks until the server
-// has said yes; on an error the lease ends when it ended before.
+// has said yes; on an error the lease ends when it ended before. A lease that
+// has ended stays so, and a yes that comes after its end counts for nothing:
+// the server says it for any delivery of the message, also for one that has
+// gone to another worker meanwhile.
 func (m *Message) Renew(ctx context.Context) (time.Time, error) {
-	asked := time.Now()
-	reply, err := m.queue.nc.RequestWithContext(ctx, m.msg.Reply(), []byte("+WPI"))
-	if err != nil {
-		return m.LeaseEnd(), fmt.Errorf("renew lease: %w", err)
+	asked, end := time.Now(), m.LeaseEnd()
+	if !asked.Before(end) {
+		return end, fmt.Errorf("renew lease: %w", ErrLapsed)
 	}
-	_ = reply
+	if _, err := m.queue.nc.RequestWithContext(ctx, m.msg.Reply(), []byte("+WPI")); err != nil {
+		return end, fmt.Errorf("renew lease: %w", err)
+	}
+	if !time.Now().Before(end) {
+		return end, fmt.Errorf("renew lease: %w", ErrLapsed)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.leaseEnd = asked.Add(m.queue.ackWait)
+	if end = asked.Add(m.queue.ackWait); end.After(m.leaseEnd) {
+		m.leaseEnd = end
+	}
 	return m.leaseEnd, nil
 }
 
@@ -64,6 +77,10 @@ func (m *Message) Ack() error {
 	m.queue.Hint(m.Call)
 	return nil
 }
+
+// Abandon leaves the command to whoever has it now: nothing is told to the
+// server, which would take a word about an old delivery for one about the new.
+func (m *Message) Abandon() { m.finish() }
 
 // GiveBack hands the command to whichever worker asks next.
 func (m *Message) GiveBack() {

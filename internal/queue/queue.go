@@ -28,6 +28,7 @@ type Queue struct {
 	log     *slog.Logger
 	parked  *parking
 	hints   *nats.Subscription
+	asking  streams.Asking // one message in a request
 }
 
 // New opens the queue, which must exist, and listens for hints.

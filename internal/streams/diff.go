@@ -45,7 +45,7 @@ func diff(object string, have, want any) []Difference {
 		names = append(names, name)
 	}
 	for name := range h {
-		if _, ok := w[name]; !ok && mustBeUnset[name] {
+		if _, ok := w[name]; !ok && (mustBeUnset[name] || evicts(name, w)) {
 			names = append(names, name)
 		}
 	}
@@ -66,6 +66,12 @@ var mustBeUnset = map[string]bool{
 	"mirror": true, "sources": true, "republish": true, "subject_transform": true, "sealed": true,
 	"max_msgs": true, "no_ack": true, "backoff": true, "priority_groups": true, "pause_until": false,
 	"headers_only": true, "sample_freq": false, "rate_limit_bps": true, "deny_delete": true,
+}
+
+// evicts tells whether a limit makes the stream drop its oldest messages. Where
+// a full stream refuses new ones, a limit is the operator's to set.
+func evicts(name string, want map[string]any) bool {
+	return name == "max_bytes" && want["discard"] == "old"
 }
 
 func fields(v any) map[string]any {

@@ -1,4 +1,4 @@
-package queue
+package streams
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ func (f *forgetful) Next(opts ...jetstream.NextOpt) (jetstream.Msg, error) {
 	if len(f.bounded) <= f.timeouts {
 		return nil, nats.ErrTimeout
 	}
-	return silentMsg{}, f.then
+	return nil, f.then
 }
 
 func TestNextAsksAgain(t *testing.T) {

@@ -19,6 +19,9 @@ const (
 	Dead     = "DEAD"
 	Timers   = "TIMERS"
 	Gates    = "GATES"
+	// Registry is what the registry's bucket is called where it stands among
+	// the others; see [commands.Prefix.Registry] for its own name.
+	Registry = "CALLS"
 )
 
 // Names of the durable consumers beside the three lanes.
@@ -100,6 +103,7 @@ func (o Options) streams() []jetstream.StreamConfig {
 		Subjects:    []string{any + ".events.*.*.*"},
 		Storage:     jetstream.FileStorage,
 		Replicas:    o.Replicas,
+		Discard:     jetstream.DiscardNew, // full: Graph repeats what is refused; what is evicted may not be folded yet
 		MaxAge:      o.EventsMaxAge,
 		AllowDirect: true,
 		Duplicates:  10 * time.Minute, // redelivered notifications
@@ -109,6 +113,7 @@ func (o Options) streams() []jetstream.StreamConfig {
 		Subjects:    []string{any + ".dead.*.*.*"},
 		Storage:     jetstream.FileStorage,
 		Replicas:    o.Replicas,
+		Discard:     jetstream.DiscardNew, // full: commands wait in the queue, no letter goes unseen
 		MaxAge:      o.DeadMaxAge,
 		AllowDirect: true,
 		Duplicates:  2 * time.Minute,
@@ -119,7 +124,8 @@ func (o Options) streams() []jetstream.StreamConfig {
 		Storage:     jetstream.FileStorage,
 		Replicas:    o.Replicas,
 		// Fired timers go after a day; armed ones carry Nats-TTL never, which
-		// exempts them from MaxAge.
+		// exempts them from MaxAge. The server refuses DiscardNew beside message
+		// schedules, so a limit in bytes would evict armed timers: there is none.
 		MaxAge:            24 * time.Hour,
 		MaxMsgsPerSubject: 1,
 		AllowDirect:       true,
