@@ -15,7 +15,8 @@ import (
 
 // Env is the variable that says where to die: rules separated by commas, each
 // MODE:POINT:ACTION:CHANCE. MODE is kill (SIGKILL) or pause (SIGSTOP), ACTION an
-// action, an event's kind or *, CHANCE a probability above 0 and up to 1.
+// action, an event's kind or *, CHANCE a probability above 0 and up to 1. With
+// @FILE they are read from a file at every point, and may change meanwhile.
 const Env = "CALLBUS_CRASHPOINTS"
 
 type rule struct {
@@ -25,7 +26,26 @@ type rule struct {
 	chance float64
 }
 
-var rules = mustParse(os.Getenv(Env))
+var file, fromFile = strings.CutPrefix(os.Getenv(Env), "@")
+
+var rules = func() []rule {
+	if fromFile {
+		return nil
+	}
+	return mustParse(os.Getenv(Env))
+}()
+
+// current are the rules in force.
+func current() []rule {
+	if !fromFile {
+		return rules
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return mustParse(strings.TrimSpace(string(text)))
+}
 
 func mustParse(text string) []rule {
 	rules, err := parse(text)
@@ -69,7 +89,7 @@ func parse(text string) (rules []rule, err error) {
 // or of an event of the kind. It returns, if at all, when the program has been
 // continued.
 func Reach(p Point, action string) {
-	for _, r := range rules {
+	for _, r := range current() {
 		if r.point != p || (r.action != "*" && r.action != action) || rand.Float64() >= r.chance {
 			continue
 		}

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"callbus/internal/commands"
+	"callbus/internal/graphsim"
+	"callbus/internal/streams"
+	"callbus/test/chaos/check"
+	"callbus/test/chaos/fleet"
+	"callbus/test/chaos/load"
+	"callbus/test/chaos/nemesis"
+)
+
+// Leases and waits of the workers under test. They are short, so that what a
+// minute brings in production comes in seconds; their order is the same.
+const (
+	ackWait       = 4 * time.Second
+	graphTimeout  = 2 * time.Second
+	reconcileWait = 10 * time.Second
+)
+
+var workerArgs = []string{
+	"--ack-wait=" + ackWait.String(), "--graph-timeout=" + graphTimeout.String(), "--reconcile-wait=" + reconcileWait.String(), "--operation-timeout=10s",
+	"--concurrency=32", "--grace-period=10s",
+}
+
+var simArgs = []string{
+	"--answer-after=200ms", "--ring-timeout=3s", "--prompt-duration=300ms", "--notify-attempts=8", "--notify-timeout=3s", "--log-level=warn",
+}
+
+// someCrashes let workers kill and stop themselves now and then at every point.
+const someCrashes = "kill:fetched:*:0.0002,kill:recalled:*:0.0002,kill:admitted:*:0.0003,kill:opened:*:0.001,kill:started:*:0.0005,kill:answered:*:0.0005," +
+	"kill:recorded:*:0.0005,kill:bound:*:0.0005,kill:acked:*:0.0002,kill:buried:*:0.002,kill:retired:*:0.001,kill:wanted:*:0.001,kill:folded:*:0.0001,kill:settled:*:0.0001," +
+	"pause:started:*:0.0007,pause:answered:*:0.0005,pause:admitted:*:0.0002,pause:retired:*:0.001,pause:folded:*:0.0001"
+
+// campaignFlags shape a run.
+type campaignFlags struct {
+	Duration time.Duration `default:"5m" help:"How long calls are made and things are broken."`
+	Rate     float64       `default:"75" help:"Commands a second."`
+	Calls    int           `help:"At most so many calls; no bound by default."`
+	Workers  int           `default:"3" help:"Worker processes."`
+	Nodes    int           `default:"1" enum:"1,3" help:"NATS servers: 1, or 3 with every stream replicated."`
+	Seed     uint64        `help:"What happens follows from it; a random one by default."`
+	Every    time.Duration `default:"1500ms" help:"Mean pause between two blows."`
+	Skew     bool          `help:"Put the clocks of workers 2 and 3 two seconds ahead and behind."`
+	Race     bool          `help:"Build the worker with the race detector."`
+	Crashes  string        `default:"some" help:"Crash points of the workers: some, none, or rules MODE:POINT:ACTION:CHANCE."`
+	Calm     bool          `help:"Break nothing."`
+	Dir      string        `help:"Keep logs, stores and the history here."`
+	Quiet    bool          `help:"Do not tell each blow."`
+}
+
+// Run makes one campaign and prints its verdict.
+func (f *campaignFlags) Run(ctx context.Context) error {
+	if f.Seed == 0 {
+		f.Seed = rand.Uint64()
+	}
+	dir, err := os.MkdirTemp("", "callbus-chaos-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	c := campaign{campaignFlags: *f, out: os.Stdout}
+	fmt.Fprintf(c.out, "seed %d, %s, %d workers, %d NATS servers\n", f.Seed, f.Duration, f.Workers, f.Nodes)
+	if err := c.build(ctx, dir); err != nil {
+		return err
+	}
+	report, h, err := c.run(ctx)
+	if err != nil {
+		return err
+	}
+	return c.verdict(report, h)
+}
+
+// verdict prints the report and, when it is red, the story of the calls
+// concerned.
+func (c *campaign) verdict(report check.Report, h check.History) error {
+	report.Write(c.out)
+	if len(report.Violations) == 0 {
+		fmt.Fprintf(c.out, "\ngreen: seed %d\n", c.Seed)
+		return nil
+	}
+	told, rules := map[commands.CallKey]bool{}, map[string]bool{}
+	for _, v := range report.Violations {
+		if told[v.Call] || v.Call.CallRef == "" {
+			continue
+		}
+		told[v.Call] = true
+		story := fmt.Sprintf("\nstory of %s (%s: %s)\n%s", v.Call, v.Rule, v.Text, h.Story(v.Call.String()))
+		if c.Dir != "" {
+			if err := os.WriteFile(filepath.Join(c.Dir, fmt.Sprintf("story-%s-%s.txt", v.Rule, v.Call)), []byte(story), 0o644); err != nil {
+				return err
+			}
+		}
+		if !rules[v.Rule] { // one of each is enough on a screen
+			rules[v.Rule] = true
+			fmt.Fprint(c.out, story)
+		}
+	}
+	fmt.Fprintf(c.out, "\nred: %d violations, seed %d\n", len(report.Violations), c.Seed)
+	return errRed
+}
+
+// campaign is one run.
+type campaign struct {
+	campaignFlags
+	out     io.Writer
+	bin     fleet.Binaries
+	skewed  map[int]string // worker binaries with another clock
+	only    []string       // scenarios
+	replace map[string]string
+	sim     []string
+}
+
+func (c *campaign) build(ctx context.Context, dir string) (err error) {
+	fmt.Fprintln(c.out, "building the programs")
+	if c.bin, err = fleet.Build(ctx, fleet.BuildOptions{Dir: dir, Race: c.Race, Replace: c.replace}); err != nil {
+		return err
+	}
+	if !c.Skew {
+		return nil
+	}
+	c.skewed = map[int]string{}
+	for i, skew := range map[int]time.Duration{1: 2 * time.Second, 2: -2 * time.Second} {
+		b, err := fleet.Build(ctx, fleet.BuildOptions{Dir: filepath.Join(dir, fmt.Sprint(i)), Race: c.Race, Replace: c.replace, Skew: skew, WorkerOnly: true})
+		if err != nil {
+			return err
+		}
+		c.skewed[i] = b.Worker
+	}
+	return nil
+}
+
+func (c *campaign) fleetOptions() fleet.Options {
+	var env []string
+	switch c.Crashes {
+	case "none", "":
+	case "some":
+		env = []string{"CALLBUS_CRASHPOINTS=" + someCrashes}
+	default:
+		env = []string{"CALLBUS_CRASHPOINTS=" + c.Crashes}
+	}
+	return fleet.Options{
+		Binaries: c.bin, Dir: c.Dir, NATSNodes: c.Nodes, Workers: c.Workers,
+		SimArgs: append(append([]string{fmt.Sprintf("--seed=%d", c.Seed)}, simArgs...), c.sim...),
+		Worker: func(i int) fleet.WorkerOptions {
+			return fleet.WorkerOptions{Binary: c.skewed[i], Args: workerArgs, Env: env}
+		},
+	}
+}
+
+// run makes calls while things are broken, waits until everything is settled,
+// and checks what is left.
+func (c *campaign) run(ctx context.Context) (check.Report, check.History, error) {
+	none := func(err error) (check.Report, check.History, error) { return check.Report{}, check.History{}, err }
+	f, err := fleet.Start(ctx, c.fleetOptions())
+	if err != nil {
+		return none(err)
+	}
+	defer f.Close()
+	var log io.Writer
+	if !c.Quiet {
+		log = c.out
+	}
+	n := nemesis.New(f, nemesis.Options{Seed: c.Seed, Lease: ackWait + graphTimeout, Every: c.Every, Log: log})
+	defer n.Tend()()
+	js, err := connect(f.NATSURL())
+	if err != nil {
+		return none(err)
+	}
+	defer js.Conn().Close()
+	settled, err := follow(ctx, js)
+	if err != nil {
+		return none(err)
+	}
+	defer settled.stop()
+
+	l := load.New(js, load.Options{Prefix: commands.DefaultPrefix, Seed: c.Seed, Rate: c.Rate, Calls: c.Calls, Only: c.only})
+	working, stop := context.WithTimeout(ctx, c.Duration)
+	defer stop()
+	var wg sync.WaitGroup
+	var hurt, loaded error
+	if !c.Calm {
+		wg.Go(func() { hurt = n.Run(working) })
+	}
+	wg.Go(func() {
+		loaded = l.Run(working)
+		if c.Calls > 0 {
+			stop()
+		}
+	})
+	wg.Go(func() { c.progress(working, l, settled) })
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return none(err)
+	}
+	if hurt != nil || loaded != nil {
+		return none(fmt.Errorf("chaos: %w, load: %w", orNone(hurt), orNone(loaded)))
+	}
+	c.settle(ctx, f, js, l, settled)
+	h, err := check.Collect(ctx, js, commands.DefaultPrefix, f.SimURL())
+	if err != nil {
+		return none(err)
+	}
+	h.Commands, h.Incidents = l.Published(), n.Diary()
+	h.Settings = check.Settings{AckWait: ackWait, GraphTimeout: graphTimeout, ReconcileWait: reconcileWait}
+	return check.Check(h), h, nil
+}
+
+func orNone(err error) error {
+	if err == nil {
+		return fmt.Errorf("no error")
+	}
+	return err
+}
+
+// settleWait is the longest time that everything may take to end once nothing
+// is broken any more: a look at a silent call (30 s), then the next one.
+const settleWait = 100 * time.Second
+
+// settle waits until every command has its outcome, the queue is empty and no
+// call lives that anybody knows of.
+func (c *campaign) settle(ctx context.Context, f *fleet.Fleet, js jetstream.JetStream, l *load.Load, settled *follower) {
+	calls, n := l.Counts()
+	fmt.Fprintf(c.out, "%d calls, %d commands published; waiting for the outcomes\n", calls, n)
+	deadline := time.Now().Add(settleWait)
+	ids := l.Published()
+	for ctx.Err() == nil && time.Now().Before(deadline) {
+		missing := settled.missing(ids)
+		queued, err := queueLength(ctx, js)
+		if missing == 0 && err == nil && queued == 0 {
+			break
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	// Late notifications, a hang-up that has to be repeated: what is not final.
+	quiet, was := time.Now(), settled.count()
+	for ctx.Err() == nil && time.Now().Before(deadline) && (time.Since(quiet) < 6*time.Second || liveCalls(f) > settled.unknownPlaces() && time.Since(quiet) < 15*time.Second) {
+		if now := settled.count(); now != was {
+			quiet, was = time.Now(), now
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func (c *campaign) progress(ctx context.Context, l *load.Load, settled *follower) {
+	tick := time.NewTicker(15 * time.Second)
+	defer tick.Stop()
+	begun := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			calls, n := l.Counts()
+			fmt.Fprintf(c.out, "%7.1fs  %d calls, %d commands published, %d settled\n", time.Since(begun).Seconds(), calls, n, settled.finals())
+		}
+	}
+}
+
+func connect(url string) (jetstream.JetStream, error) {
+	nc, err := nats.Connect(url, nats.Name("chaos"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.RetryOnFailedConnect(true))
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return jetstream.New(nc)
+}
+
+func queueLength(ctx context.Context, js jetstream.JetStream) (uint64, error) {
+	s, err := js.Stream(ctx, commands.DefaultPrefix.Stream(streams.Commands))
+	if err != nil {
+		return 0, err
+	}
+	return s.CachedInfo().State.Msgs, nil
+}
+
+// liveCalls is how many calls the simulated Graph has.
+func liveCalls(f *fleet.Fleet) int {
+	resp, err := http.Get(f.SimURL() + "/_sim/stats")
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	var stats graphsim.Stats
+	if err := json.NewDecoder(resp.Body).Decode(&stats); err != nil {
+		return 0
+	}
+	return stats.Calls.Live
+}
+
+// follower counts the outcomes as they are stored.
+type follower struct {
+	records atomic.Int64
+	mu      sync.Mutex
+	final   map[commands.Key]commands.Status
+	cc      jetstream.ConsumeContext
+}
+
+// follow waits for the results stream, which the first worker makes, and then
+// reads it.
+func follow(ctx context.Context, js jetstream.JetStream) (*follower, error) {
+	f := &follower{final: map[commands.Key]commands.Status{}}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		cons, err := js.OrderedConsumer(ctx, commands.DefaultPrefix.Stream(streams.Results), jetstream.OrderedConsumerConfig{})
+		if err == nil {
+			f.cc, err = cons.Consume(f.take)
+		}
+		if err == nil {
+			return f, nil
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return nil, fmt.Errorf("follow the results: %w", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (f *follower) stop() { f.cc.Stop() }
+
+func (f *follower) take(msg jetstream.Msg) {
+	f.records.Add(1)
+	var r commands.Result
+	if json.Unmarshal(msg.Data(), &r) != nil || !r.Final {
+		return
+	}
+	f.mu.Lock()
+	f.final[commands.Key{Producer: r.Producer, CallRef: r.CallRef, ID: r.CommandID}] = r.Status
+	f.mu.Unlock()
+}
+
+func (f *follower) count() int64 { return f.records.Load() }
+
+func (f *follower) finals() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.final)
+}
+
+func (f *follower) missing(ids []check.Command) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range ids {
+		if _, ok := f.final[c.Key]; !ok {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *follower) unknownPlaces() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for k, s := range f.final {
+		if s == commands.Unknown && strings.HasPrefix(k.ID, "p") {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,38 @@
+// Chaos holds callbus to its five promises while real processes are killed,
+// frozen and cut off from each other, and Graph misbehaves. Run it with "make
+// chaos"; everything it does follows from a seed, which it prints.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line.
+type cli struct {
+	Run     campaignFlags `cmd:"" default:"withargs" help:"A mixed load under every fault, then the verdict."`
+	Mutants mutantsFlags  `cmd:"" help:"Break each promise on purpose and see that the verdict is red."`
+	Crashes crashesFlags  `cmd:"" help:"Kill a worker between every two steps, for each action: a table of outcomes."`
+	Backlog backlogFlags  `cmd:"" help:"Ten thousand queued places and a hundred thousand waiting commands, then a hang-up."`
+	Stop    stopFlags     `cmd:"" help:"SIGTERM with many requests in flight."`
+}
+
+// errRed says that a promise was broken. What was wrong has been printed.
+var errRed = errors.New("red")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	var flags cli
+	k := kong.Parse(&flags, kong.Name("chaos"), kong.Description("Holds callbus to its promises under every fault that can be caused."), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := k.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "chaos: %v\n", err)
+		os.Exit(1)
+	}
+}
