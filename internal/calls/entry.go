@@ -75,6 +75,9 @@ type Entry struct {
 	TransferFailure *commands.ResultInfo `json:"transferFailure,omitempty"`
 	// TransferringAt is when the last transfer was seen to be under way.
 	TransferringAt time.Time `json:"transferringAt,omitzero"`
+	// Terminating says that the call was seen to be on its way out, which one that
+	// we hang up is; the other side's end comes without.
+	Terminating bool `json:"terminating,omitempty"`
 	// Notified is false until the first notification has been seen.
 	Notified bool `json:"notified,omitempty"`
 	// HangupWanted says that a hang-up of ours is under way or done.

@@ -78,6 +78,45 @@ func (s *Events) AppendEnd(ctx context.Context, ev commands.Event) (bool, error)
 	}
 }
 
+// EndTold tells whether the end of the call with the id is stored as the last
+// one of the call's name.
+func (s *Events) EndTold(ctx context.Context, call commands.CallKey, callID string) (bool, error) {
+	last, err := streams.LeaderGet(ctx, s.js, s.prefix.Stream(streams.Events), s.prefix.Event(call, commands.KindEnded))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the call's last end: %w", err)
+	}
+	var ev commands.Event
+	err = json.Unmarshal(last.Data, &ev)
+	return err == nil && commands.NormalCallID(ev.CallID) == commands.NormalCallID(callID), nil
+}
+
+// Stored returns the call's stored events of one kind that are about callID, the
+// oldest first. Any replica may answer: the very latest can be missing.
+func (s *Events) Stored(ctx context.Context, call commands.CallKey, kind commands.Kind, callID string) ([]commands.Event, error) {
+	stream, err := s.js.Stream(ctx, s.prefix.Stream(streams.Events))
+	if err != nil {
+		return nil, fmt.Errorf("read events of %s: %w", call, err)
+	}
+	var all []commands.Event
+	for seq := uint64(1); ; {
+		msg, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(s.prefix.Event(call, kind)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read events of %s: %w", call, err)
+		}
+		var ev commands.Event
+		if err := json.Unmarshal(msg.Data, &ev); err == nil && commands.NormalCallID(ev.CallID) == commands.NormalCallID(callID) {
+			all = append(all, ev)
+		}
+		seq = msg.Sequence + 1
+	}
+}
+
 func (s *Events) message(ev commands.Event) (*nats.Msg, error) {
 	if ev.Time.IsZero() {
 		ev.Time = time.Now()

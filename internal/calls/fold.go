@@ -40,6 +40,7 @@ func (e *Entry) foldState(ev commands.Event) (changed, doubt bool) {
 	}
 	switch {
 	case ev.State == StateTerminated:
+		e.Terminating = e.State == StateTerminating
 		e.State, e.EndedAt = StateTerminated, ev.Time
 		e.ResultInfo, e.TerminationReason, e.AudioActive = ev.ResultInfo, ev.TerminationReason, false
 		e.Reason = endReason(ev)

@@ -52,6 +52,9 @@ func (c *Calls) take(ctx context.Context, ev commands.Event) error {
 			return err
 		}
 		answered := !e.EstablishedAt.IsZero()
+		if err := c.catchUp(ctx, call, &e, ev); err != nil {
+			return err
+		}
 		changed, doubt := e.Fold(ev)
 		if doubt {
 			return c.look(ctx, call, e)

@@ -69,6 +69,35 @@ func TestLateNews(t *testing.T) {
 		}
 	})
 
+	t.Run("an answer and a prompt's end that are stored and in dead hands count", func(t *testing.T) {
+		r := setup(t)
+		r.placed("c1")
+		r.record(key("pp1"), commands.PlayPrompt, "c1", commands.Started, commands.Accepted)
+		if _, err := r.Registry.Update(r.ctx, order, func(e *Entry) bool {
+			return e.Add(Open{ID: "pp1", Action: commands.PlayPrompt, ClientContext: "pp1"})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		played := stateEvent("c1", "")
+		played.Kind, played.Operation = commands.KindOperation, &commands.Operation{ID: "op1", Status: "completed", ClientContext: "pp1"}
+		other := stateEvent("c9", StateEstablished)
+		for _, ev := range []commands.Event{stateEvent("c1", StateEstablished), played, other} {
+			if err := r.Events.Append(r.ctx, ev, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := r.WantHangup(r.ctx, order, "hungUp"); err != nil {
+			t.Fatal(err)
+		}
+		r.mustTake(withInfo(stateEvent("c1", StateTerminated), 200, 7000))
+		if own := r.own(place); own.Status != commands.Succeeded {
+			t.Errorf("place = %s; want succeeded, it was answered", own.Status)
+		}
+		if own := r.own(key("pp1")); own.Status != commands.Succeeded {
+			t.Errorf("prompt = %s; want succeeded, it was played", own.Status)
+		}
+	})
+
 	t.Run("found gone, then told why: corrected", func(t *testing.T) {
 		r := setup(t)
 		r.placed("c1")

@@ -19,7 +19,13 @@ func (c *Calls) fireLook(ctx context.Context, t timers.Timer, e Entry, current b
 	switch {
 	case own == nil && t.Tries < 3:
 		return time.Now().Add(c.opts.SilentEvery), nil // a replica that is behind
-	case own == nil || own.Final || own.Status == commands.Waiting:
+	case own != nil && own.Final:
+		// The one who put it into the registry may have been slower than its end.
+		if e.OpenOf(t.Key.ID) == nil {
+			return time.Time{}, nil
+		}
+		return time.Time{}, c.CloseOpen(ctx, t.Key.Call(), t.Key.ID, own.Status)
+	case own == nil || own.Status == commands.Waiting:
 		return time.Time{}, nil
 	case !current && own.Action == commands.Place:
 		_, err := c.Settle(ctx, t.Key, own.CallID, answerUnseen())
@@ -71,12 +77,15 @@ func answerUnseen() Outcome {
 // giveUpAnswer ends a place whose call ended in good order although nothing was
 // ever heard of an answer.
 func (c *Calls) giveUpAnswer(ctx context.Context, place commands.Key, e Entry) error {
-	_, err := c.Settle(ctx, place, e.CallID, answerUnseen())
+	out := answerUnseen()
+	if e.HangupWanted {
+		out = e.cancelled()
+	}
+	_, err := c.Settle(ctx, place, e.CallID, out)
 	if err != nil {
 		return err
 	}
-	_, err = c.Registry.Update(ctx, place.Call(), func(e *Entry) bool { return e.markSettled([]string{place.ID}) })
-	return err
+	return c.CloseOpen(ctx, place.Call(), place.ID, commands.Unknown)
 }
 
 // lookNext says when to look again. A call that rings is read until it settles;
@@ -93,6 +102,7 @@ func (c *Calls) lookNext(ctx context.Context, t timers.Timer, a commands.Action,
 	if err != nil {
 		return time.Time{}, err
 	}
-	_, err = c.Registry.Update(ctx, t.Key.Call(), func(e *Entry) bool { return e.Remove(t.Key.ID) })
+	err = c.CloseOpen(ctx, t.Key.Call(), t.Key.ID, commands.Unknown)
+	c.hint(t.Key.Call()) // somebody may have waited for just that
 	return time.Time{}, err
 }

@@ -37,8 +37,8 @@ func (e *Entry) decidePlace() (Outcome, bool) {
 		return Outcome{Status: commands.Succeeded}, true
 	case !e.Ended():
 		return Outcome{}, false
-	case e.HangupWanted:
-		return Outcome{Status: commands.Cancelled, Reason: e.HangupReason}, true
+	case e.HangupWanted && !e.endedByThem():
+		return e.cancelled(), true
 	case e.Reason == ReasonUnseen && !e.Notified:
 		return unknown("endedUnseen", "the call was gone before anything was heard of it: it may have been answered or not"), true
 	case e.Reason == ReasonUnseen:
@@ -50,11 +50,33 @@ func (e *Entry) decidePlace() (Outcome, bool) {
 	return Outcome{Status: commands.Failed, Error: e.endError("the call ended before it was answered")}, true
 }
 
+func (e *Entry) cancelled() Outcome {
+	return Outcome{Status: commands.Cancelled, Reason: e.HangupReason}
+}
+
+// endedByThem tells whether the call ended in good order without having been
+// seen to be on its way out: then it may have been answered and ended by the
+// other side before our hang-up came.
+func (e *Entry) endedByThem() bool {
+	return e.endedInOrder() && e.Reason != ReasonUnseen && !e.Terminating && e.ResultInfo != nil && !botHungUp(e.ResultInfo.Subcode)
+}
+
+// botHungUp knows the subcodes of calls that the bot itself hung up (Microsoft:
+// "Troubleshooting call end response codes").
+func botHungUp(subcode int) bool { return subcode == 7000 || subcode == 10550 }
+
 // endedInOrder tells whether the call ended as one ends that was answered, or
 // for no stated reason: then the news of the answer may be late or lost, and
 // "failed" would make somebody dial again.
 func (e *Entry) endedInOrder() bool {
-	return e.ResultInfo == nil || e.ResultInfo.Code == 0 || e.ResultInfo.Code/100 == 2
+	if e.ResultInfo == nil {
+		return true
+	}
+	switch e.ResultInfo.Subcode {
+	case 5003, 5012: // all endpoints declined; nobody joined
+		return false
+	}
+	return e.ResultInfo.Code == 0 || e.ResultInfo.Code/100 == 2
 }
 
 func (e *Entry) decideTransfer() (Outcome, bool) {

@@ -41,6 +41,11 @@ func (c *Calls) Settle(ctx context.Context, key commands.Key, callID string, out
 		if rec.Operation == nil {
 			rec.Operation = own.Operation
 		}
+		if own.Status == commands.Started && out.Status == commands.Unknown {
+			// It is still in the queue: whoever reconciles it has the rest of the
+			// bounded wait, and the original for the dead letter.
+			return false, nil
+		}
 		if own.Final {
 			if own.Status != commands.Unknown || own.Corrects != 0 || out.Status == commands.Unknown {
 				return true, nil
@@ -48,6 +53,13 @@ func (c *Calls) Settle(ctx context.Context, key commands.Key, callID string, out
 			rec.Corrects = own.Seq
 		}
 		if out.Status == commands.Unknown {
+			// A letter cannot be taken back.
+			if current, err := c.journal.Current(ctx, &v); err != nil || !current {
+				if err != nil {
+					return false, err
+				}
+				continue
+			}
 			if err := c.buryUnknown(ctx, key, own.Action, out.Error); err != nil {
 				return false, err
 			}
@@ -105,4 +117,16 @@ func (c *Calls) SettleDecided(ctx context.Context, call commands.CallKey, e Entr
 	})
 	c.hint(call) // somebody may have waited for just that
 	return e, err
+}
+
+// CloseOpen takes a command that has ended out of the call's open ones. One that
+// ended unknown stays, settled, for late news may correct it.
+func (c *Calls) CloseOpen(ctx context.Context, call commands.CallKey, id string, ended commands.Status) error {
+	_, err := c.Registry.Update(ctx, call, func(e *Entry) bool {
+		if ended == commands.Unknown {
+			return e.markSettled([]string{id})
+		}
+		return e.Remove(id)
+	})
+	return err
 }

@@ -168,8 +168,8 @@ func TestLookAtAnOpenOperation(t *testing.T) {
 			if own := r.own(key("o1")); own.Status != row.want || again.IsZero() != final {
 				t.Errorf("record = %s, armed again %t; want %s, %t", own.Status, !again.IsZero(), row.want, !final)
 			}
-			if e := r.entry(order); (e.OpenOf("o1") == nil) != final {
-				t.Errorf("open = %+v; want the command in it: %t", e.Open, !final)
+			if e := r.entry(order); e.Waits("") == final {
+				t.Errorf("open = %+v; want the command to wait in it: %t", e.Open, !final)
 			}
 		})
 	}

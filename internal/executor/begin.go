@@ -10,8 +10,16 @@ import (
 	"callbus/internal/pacing"
 )
 
+// fullPause is the wait of a read while the journal has no room.
+const fullPause = 3 * time.Second
+
 // admit is step 5: does Graph want to hear from us now?
 func (j *job) admit(ctx context.Context) (bool, error) {
+	if j.m.Action.Read() && j.x.journalFull.Load() {
+		// What cannot be journalled is not sent. Others find out by "started"; here
+		// the record of waiting is the question whether there is room again.
+		return false, j.wait(ctx, "breaker", time.Now().Add(fullPause))
+	}
 	class, gated := pacing.ClassOf(j.m.Action)
 	if !gated {
 		return true, nil
@@ -56,12 +64,16 @@ func (j *job) begin(ctx context.Context) (bool, error) {
 }
 
 // guard is asked when a connection is there and before the first byte leaves:
-// may the request still be sent?
+// may the request still be sent? The lease says little after a freeze: a
+// message that had arrived before it seems freshly leased after it. What counts
+// is the age of "started", for others take the command over by that: not before
+// the lease and a request's time have passed since. Half a lease is kept for
+// clocks that differ.
 func (j *job) guard() error {
-	if j.x.opts.Stopping() {
+	switch {
+	case j.x.opts.Stopping():
 		return errStopping
-	}
-	if time.Until(j.m.LeaseEnd()) < j.x.opts.GraphTimeout/2 {
+	case time.Until(j.m.LeaseEnd()) < j.x.opts.GraphTimeout/2, time.Since(j.startedAt) > j.x.opts.AckWait/2:
 		return errLeaseLost
 	}
 	return nil

@@ -162,3 +162,30 @@ func TestInState(t *testing.T) {
 		})
 	}
 }
+
+func TestOthersDone(t *testing.T) {
+	open := func(id string, a commands.Action) []calls.Open { return []calls.Open{{ID: id, Action: a}} }
+	place := func(id string, s commands.Status) *ledger.Record {
+		return &ledger.Record{Result: commands.Result{CommandID: id, Action: commands.Place, Status: s, Final: s.Final()}}
+	}
+	for _, row := range []struct {
+		name  string
+		open  []calls.Open
+		place *ledger.Record
+		done  bool
+	}{
+		{"nothing is open", nil, place("p1", commands.Succeeded), true},
+		{"a prompt runs", open("pp1", commands.PlayPrompt), place("p1", commands.Succeeded), false},
+		{"the call rings", open("p1", commands.Place), place("p1", commands.Accepted), false},
+		{"the call rings, and the registry is behind the journal", nil, place("p1", commands.Accepted), false},
+		{"the place is its own", nil, place("k1", commands.Started), true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			j := newTestJob(commands.Place, "{}")
+			j.entry.Open, j.view.Place = row.open, row.place
+			if got := j.othersDone(); got != row.done {
+				t.Errorf("othersDone() = %t; want %t", got, row.done)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"callbus/internal/calls"
@@ -64,6 +65,8 @@ type Executor struct {
 	Deps
 	opts Options
 	log  *slog.Logger
+	// journalFull says that the journal took no record the last time.
+	journalFull atomic.Bool
 }
 
 // New makes an executor.
@@ -95,6 +98,10 @@ func (x *Executor) Handle(ctx context.Context, m *queue.Message) {
 		err := j.run(ctx)
 		if errors.Is(err, ledger.ErrMoved) {
 			continue // another writer took a step of this call: look again
+		}
+		if errors.Is(err, errTwin) {
+			m.Park(parkDelay(j.quiet()))
+			return
 		}
 		if err != nil {
 			x.log.Warn("command put off", "producer", m.Call.Producer, "call_ref", m.Call.CallRef, "command_id", j.key.ID, "action", m.Action, "err", err)

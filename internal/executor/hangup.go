@@ -45,21 +45,29 @@ func (j *job) hangupTurn(ctx context.Context) (bool, error) {
 		return false, j.hungUp(ctx, "alreadyEnded")
 	case place == nil:
 		return false, j.reject(ctx, commands.CauseNoSuchCall, noSuchCall())
+	case place.Final && place.Status != commands.Succeeded:
+		return false, j.hangUpNothing(ctx, place)
+	}
+	return false, j.wait(ctx, "callNotReady", time.Time{}) // the registry is behind the journal
+}
+
+// hangUpNothing ends a hang-up whose place came to no call, or to none that we
+// know of.
+func (j *job) hangUpNothing(ctx context.Context, place *ledger.Record) error {
+	switch {
 	case place.Status == commands.Unknown:
 		if err := j.x.Calls.WantHangupOf(ctx, place.Key(), "hungUp", j.key.ID); err != nil {
-			return false, err
+			return err
 		}
-		return false, j.fail(ctx, commands.Unknown, &commands.Error{
+		return j.fail(ctx, commands.Unknown, &commands.Error{
 			Class: commands.ClassAmbiguous, Reason: "placeUnknown", Code: "placeUnknown",
 			Message: "whether the call exists is not known; it is hung up as soon as it shows",
 			Hint:    "a correction follows if it does",
 		})
-	case place.Final && place.Status != commands.Succeeded && place.CallID == "":
-		return false, j.hungUp(ctx, "neverPlaced")
-	case place.Final && place.Status != commands.Succeeded:
-		return false, j.hungUp(ctx, "alreadyEnded")
+	case place.CallID == "":
+		return j.hungUp(ctx, "neverPlaced")
 	}
-	return false, j.wait(ctx, "callNotReady", time.Time{}) // the registry is behind the journal
+	return j.hungUp(ctx, "alreadyEnded")
 }
 
 // wantHangup notes in the registry that the call is to end before it is told

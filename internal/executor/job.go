@@ -31,9 +31,14 @@ type job struct {
 
 	view  ledger.View
 	entry calls.Entry // the call, as far as it is known
+	// first says that no older command with the same id is queued.
+	first bool
 
 	startedAt time.Time
 	resent    int // within this delivery
+	// doubt says that an earlier attempt may have been taken by Graph. Whatever
+	// becomes of a later one, the command is not "waiting" any more.
+	doubt bool
 }
 
 func newJob(x *Executor, m *queue.Message) *job {
@@ -98,7 +103,44 @@ func (j *job) reach(p crashpoint.Point) { crashpoint.Reach(p, string(j.m.Action)
 
 // append writes a record of this command.
 func (j *job) append(ctx context.Context, r ledger.Record) error {
-	return j.x.Journal.Append(ctx, &j.view, r)
+	if err := j.claim(ctx); err != nil {
+		return err
+	}
+	err := j.x.Journal.Append(ctx, &j.view, r)
+	switch {
+	case err == nil:
+		j.x.journalFull.Store(false)
+	case ledger.Refused(err):
+		j.x.journalFull.Store(true)
+	}
+	return err
+}
+
+// errTwin says that an older command with the same id is queued: it takes the
+// id, and only then can it be told what this one is.
+var errTwin = errors.New("an older command with the same id is queued")
+
+// claim is asked before a command's first record: the id belongs to the
+// command that was published first, also when a younger one with the same id is
+// invalid, expires earlier or is only looked at earlier.
+func (j *job) claim(ctx context.Context) error {
+	if j.first || j.view.Own != nil {
+		return nil
+	}
+	for seq := uint64(1); ; {
+		q, err := j.x.Queue.Next(ctx, j.m.Call, seq)
+		if err != nil {
+			return err
+		}
+		if q == nil || q.Seq >= j.m.Seq {
+			j.first = true
+			return nil
+		}
+		if id, _ := peek(q); id == j.key.ID {
+			return errTwin
+		}
+		seq = q.Seq + 1
+	}
 }
 
 // finish stores a final record and takes the command out of the queue.
@@ -115,8 +157,7 @@ func (j *job) close(ctx context.Context) error {
 	if j.entry.OpenOf(j.key.ID) == nil {
 		return nil
 	}
-	_, err := j.x.Calls.Registry.Update(ctx, j.m.Call, func(e *calls.Entry) bool { return e.Remove(j.key.ID) })
-	return err
+	return j.x.Calls.CloseOpen(ctx, j.m.Call, j.key.ID, j.view.Own.Status)
 }
 
 // fail ends the command with an error.
@@ -148,6 +189,9 @@ func (j *job) bury(ctx context.Context, cause commands.Cause, e *commands.Error)
 	}
 	if !current {
 		return ledger.ErrMoved
+	}
+	if err := j.claim(ctx); err != nil {
+		return err
 	}
 	letter := commands.DeadLetter{
 		Producer: j.key.Producer, CallRef: j.key.CallRef, CommandID: j.key.ID, Action: j.m.Action,
@@ -191,8 +235,11 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 	// A gate or a date holds the command until then for certain; a call may be
 	// ready at any moment.
 	held := !until.IsZero() && reason != "callNotReady"
-	unsent := j.view.Own != nil && j.view.Own.Status == commands.Started
-	if unsent || !told && (j.waited() >= tellAfter || held && until.Sub(now) >= tellAfter) {
+	// "waiting" after "started" says that Graph certainly did not take it, which
+	// only who sent it can know.
+	begun := j.view.Own != nil && j.view.Own.Status == commands.Started
+	unsent := begun && j.view.Own.Attempt == j.nonce && !j.doubt
+	if unsent || !begun && !told && (j.waited() >= tellAfter || held && until.Sub(now) >= tellAfter) {
 		r := j.record(commands.Waiting)
 		r.Reason = reason
 		if !until.IsZero() {
@@ -213,6 +260,9 @@ func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
 
 // cannotMakeIt ends a command that cannot be sent before it expires.
 func (j *job) cannotMakeIt(ctx context.Context, reason string, until time.Time) error {
+	if own := j.view.Own; own != nil && own.Status == commands.Started && (j.doubt || own.Attempt != j.nonce) {
+		return j.fail(ctx, commands.Unknown, answerLost())
+	}
 	class := commands.ClassThrottled
 	switch reason {
 	case "monthlyCalls", "liveCalls":

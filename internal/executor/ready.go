@@ -60,6 +60,13 @@ func (j *job) noCall(ctx context.Context) (bool, error) {
 	switch {
 	case place == nil:
 		return false, j.reject(ctx, commands.CauseNoSuchCall, noSuchCall())
+	case j.m.Action == commands.Hangup && place.Final && place.Status != commands.Succeeded:
+		return false, j.hangUpNothing(ctx, place)
+	case place.Status == commands.Unknown:
+		return false, j.fail(ctx, commands.Failed, &commands.Error{
+			Class: commands.ClassAmbiguous, Reason: "placeUnknown", Code: "placeUnknown",
+			Message: "whether the call exists is not known; nothing was sent", Hint: "ask the people concerned, or place the call again under another callRef",
+		})
 	case place.Final && place.Status != commands.Succeeded:
 		return j.callEnded(ctx)
 	}
@@ -109,15 +116,25 @@ func (j *job) audioDue() time.Time {
 // the journal's place record and the registry's leader.
 func (j *job) readyToPlace(ctx context.Context) (bool, error) {
 	place := j.view.Place
-	placed := false
+	placed, told := false, true
 	if place != nil && place.CommandID != j.key.ID {
 		ours := j.entry.PlaceID == place.CommandID
 		over := ours && j.entry.Ended()
+		if over {
+			var err error
+			if told, err = j.x.Calls.Events.EndTold(ctx, j.m.Call, j.entry.CallID); err != nil {
+				return false, err
+			}
+		}
 		placed = !over && (!place.Final || (place.Status == commands.Succeeded && ours))
 	}
 	bound := j.entry.PlaceID == "" && j.entry.Live()
-	if !placed && !bound {
+	switch {
+	case !placed && !bound && told:
 		return true, nil
+	case !placed && !bound:
+		// Over, and its end is not out yet: whoever tells it needs the name.
+		return false, j.wait(ctx, "callNotReady", time.Time{})
 	}
 	return false, j.reject(ctx, commands.CauseCallLives, &commands.Error{
 		Class: commands.ClassConflict, Reason: "callLives", Code: "callLives", Retryable: true,

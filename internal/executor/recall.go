@@ -132,6 +132,7 @@ func (j *job) takeOver(ctx context.Context) (bool, error) {
 		j.m.Park(min(wait, parkDelay(j.quiet())))
 		return false, nil
 	}
+	j.doubt = true
 	if j.m.Action.Idempotent() {
 		return true, nil // send it again
 	}

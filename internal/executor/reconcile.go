@@ -17,8 +17,20 @@ import (
 func (j *job) reconcile(ctx context.Context) (bool, error) {
 	own := j.view.Own
 	end := own.Stored.Add(j.x.opts.ReconcileWait)
-	if j.m.Action != commands.Place && j.entry.Live() {
+	switch {
+	case j.m.Action == commands.Place:
+	case j.entry.Live():
 		if err := j.readBack(ctx); err != nil {
+			return false, err
+		}
+	case j.known() && j.entry.Ended() && j.entry.OpenOf(j.key.ID) != nil:
+		// The end may have been folded before "started" was stored, when there was
+		// nothing to be decided yet.
+		if _, err := j.x.Calls.SettleDecided(ctx, j.m.Call, j.entry); err != nil {
+			return false, err
+		}
+		if r, err := j.x.Journal.Last(ctx, j.key); err != nil || r.Final {
+			j.m.Park(0)
 			return false, err
 		}
 	}

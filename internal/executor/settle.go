@@ -25,8 +25,17 @@ func (j *job) settle(ctx context.Context, a answer) error {
 		if j.view, err = j.x.Journal.Read(ctx, j.key); err != nil {
 			return err
 		}
-		if j.settled() {
+		switch own := j.view.Own; { // never nil: "started" is ours
+		case j.settled():
+			if err := j.strayCall(ctx, a); err != nil {
+				return err
+			}
 			return j.leave(ctx)
+		case !j.m.Action.Read() && own.Attempt != j.nonce && a.err != nil:
+			// Another worker has begun it anew. What did not come of our
+			// request says nothing about its own.
+			j.m.Abandon()
+			return nil
 		}
 		err = j.settleOnce(ctx, a)
 	}
@@ -34,6 +43,22 @@ func (j *job) settle(ctx context.Context, a answer) error {
 		return fmt.Errorf("settle after an answer: %w", errJournalBusy)
 	}
 	return err
+}
+
+// strayCall passes on a call that this worker was answered with and that the
+// journal knows nothing of, because the answer came after somebody else had
+// decided: as an event, by which it is bound to a place that ended unknown, or
+// hung up as an orphan.
+func (j *job) strayCall(ctx context.Context, a answer) error {
+	if j.m.Action != commands.Place || a.err != nil {
+		return nil
+	}
+	call, err := a.resp.Call()
+	if err != nil || call.ID == "" || commands.NormalCallID(call.ID) == commands.NormalCallID(j.view.Own.CallID) {
+		return nil
+	}
+	stray := calls.Entry{PlaceID: j.key.ID, Attempt: j.attempts(), CallID: call.ID, TenantID: j.tenant}
+	return j.x.Calls.Tell(ctx, j.m.Call, stray, calls.Reading{State: calls.StateEstablishing})
 }
 
 // errJournalBusy is not ErrMoved: the steps must not be taken again from the
@@ -72,6 +97,7 @@ const resends = 4
 // resend sends an idempotent request again after a short wait, under a new
 // attempt, while this worker holds the command.
 func (j *job) resend(ctx context.Context) error {
+	j.doubt = true
 	if j.resent++; j.resent > resends || !time.Now().Before(j.expiry) {
 		j.m.Park(min(retryDelay(j.attempts(), time.Second, parkMost), max(time.Until(j.expiry), time.Second)))
 		return nil
@@ -160,6 +186,11 @@ func (j *job) operation(ctx context.Context, a answer, r ledger.Record) error {
 		r.Observed = new(bool)
 		return j.finish(ctx, r)
 	}
+	// Before the record: once that is there, a command that waits for its turn
+	// asks the registry what is still open.
+	if err := j.open(ctx, calls.Open{OperationID: op.ID, ClientContext: clientContext(j.cmd)}); err != nil {
+		return err
+	}
 	r.Status = commands.Accepted
 	return j.accepted(ctx, r)
 }
@@ -184,7 +215,11 @@ func (j *job) settled() bool {
 // about. It is repeated when the command is delivered again.
 func (j *job) leave(ctx context.Context) error {
 	after := j.close
-	if j.view.Own.Status == commands.Accepted {
+	own := j.view.Own
+	// A call may be answered before what looks after it has been armed: then its
+	// place has succeeded, and its limits are still to be armed.
+	answered := j.m.Action == commands.Place && own.Status == commands.Succeeded && j.entry.PlaceID == j.key.ID && j.entry.Live()
+	if own.Status == commands.Accepted || answered {
 		after = j.afterAccepted
 	}
 	if err := after(ctx); err != nil {
@@ -212,7 +247,16 @@ func (j *job) afterAccepted(ctx context.Context) error {
 	if err := j.x.Calls.WatchOpen(ctx, j.key, j.entry, own.Stored, j.original()); err != nil {
 		return err
 	}
-	_, err := j.x.Calls.SettleDecided(ctx, j.m.Call, j.entry)
+	// The fold of events may have ended the command, and closed it, before it was
+	// opened here; nobody would close it again.
+	last, err := j.x.Journal.Last(ctx, j.key)
+	if err != nil {
+		return err
+	}
+	if last.Final {
+		return j.x.Calls.CloseOpen(ctx, j.m.Call, j.key.ID, last.Status)
+	}
+	_, err = j.x.Calls.SettleDecided(ctx, j.m.Call, j.entry)
 	return err
 }
 
@@ -223,9 +267,6 @@ func (j *job) original() calls.Original {
 
 // gone stores that Graph does not know the call any more.
 func (j *job) gone(ctx context.Context, a answer) error {
-	if j.m.Action == commands.Hangup {
-		return j.hungUp(ctx, "alreadyEnded")
-	}
 	if j.m.Action == commands.KeepAlive {
 		// Graph may be wrong for a moment; a read settles it.
 		if r, err := j.x.line().ReadCall(ctx, j.tenant, j.entry.CallID); err != nil || !r.Gone {
@@ -236,6 +277,9 @@ func (j *job) gone(ctx context.Context, a answer) error {
 	// Its last notification may be on the way, with the reason of the end.
 	if err := j.x.Calls.WatchGone(ctx, j.m.Call, j.entry); err != nil {
 		return err
+	}
+	if j.m.Action == commands.Hangup {
+		return j.hungUp(ctx, "alreadyEnded")
 	}
 	r := j.record(commands.Failed)
 	r.Timing.GraphMS += a.took.Milliseconds()
@@ -270,9 +314,10 @@ func (j *job) unsent(ctx context.Context, a answer, v verdict) error {
 	return j.wait(ctx, v.reason, until)
 }
 
-// dismissed hands a command back that was begun and certainly not sent.
+// dismissed hands a command back that was begun and certainly not sent; one that
+// may have been sent before stays begun.
 func (j *job) dismissed(ctx context.Context, v verdict) error {
-	if !j.m.Action.Read() {
+	if !j.m.Action.Read() && !j.doubt {
 		r := j.record(commands.Waiting)
 		r.Reason = v.reason
 		if err := j.append(ctx, r); err != nil {

@@ -5,15 +5,18 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"callbus/internal/calls"
 	"callbus/internal/commands"
 	"callbus/internal/ledger"
+	"callbus/internal/natstest"
 	"callbus/internal/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// serverURL is one server for the whole package; a test that needs it has
+// streams of its own on it, under a prefix of its own.
+var serverURL string
+
+func TestMain(m *testing.M) { natstest.Main(m, &serverURL) }
 
 // newTestJob is a job for the steps that ask nobody: a command of the call
 // "c1", begun once.

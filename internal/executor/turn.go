@@ -31,6 +31,7 @@ func (j *job) turn(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	j.first = head
 	if head && (j.cmd.Wait != commands.WaitTurn || j.othersDone()) {
 		return true, nil
 	}
@@ -51,6 +52,9 @@ func (j *job) overtakes() bool {
 // othersDone tells whether every earlier command of the call is final, not
 // only out of the queue.
 func (j *job) othersDone() bool {
+	if p := j.view.Place; p != nil && p.CommandID != j.key.ID && !p.Final {
+		return false // the registry may be behind the journal
+	}
 	return !j.entry.Waits(j.key.ID)
 }
 
