@@ -10,6 +10,8 @@ BENCHTIME  ?= 200ms
 FUZZTIME   ?= 10s
 FILE       ?=
 ARGS       ?=
+DURATION   ?= 5m
+NODES      ?= 1
 CHARTTEST  := deploy/helm/charttest
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 
@@ -17,7 +19,7 @@ STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check-go
 check-go:
@@ -43,6 +45,32 @@ test: check-go ## Run all tests, the chart's too
 	@[ -n "$(RACE)" ] || echo "make: no C compiler, the tests run without the race detector"
 	go test $(RACE) $(TESTFLAGS) ./...
 	cd $(CHARTTEST) && go test -count=1 $(TESTFLAGS) ./... # it runs the worker, which the test cache does not see
+	@$(MAKE) --no-print-directory chaos-short
+
+.PHONY: chaos
+chaos: check-go ## Hold the promises to every fault for DURATION (5m), on NODES=1 or 3 NATS servers
+	go run ./test/chaos run --duration $(DURATION) --nodes $(NODES) $(ARGS)
+
+.PHONY: chaos-short
+chaos-short: check-go ## The same for less than three minutes, on one server and on three
+	go run ./test/chaos run --quiet --duration 30s --rate 50
+	go run ./test/chaos run --quiet --duration 20s --rate 40 --nodes 3
+
+.PHONY: chaos-mutants
+chaos-mutants: check-go ## Break each promise on purpose: the checker must see it
+	go run ./test/chaos mutants $(ARGS)
+
+.PHONY: chaos-crashes
+chaos-crashes: check-go ## Kill a worker between every two steps, for each action
+	go run ./test/chaos crashes $(ARGS)
+
+.PHONY: chaos-backlog
+chaos-backlog: check-go ## Time a hang-up past 10,000 queued places and 100,000 waiting commands
+	go run ./test/chaos backlog $(ARGS)
+
+.PHONY: chaos-stop
+chaos-stop: check-go ## SIGTERM with 128 requests in flight
+	go run ./test/chaos stop $(ARGS)
 
 .PHONY: lint
 lint: check-go ## Check format, vet, staticcheck, module files and the chart

@@ -4,20 +4,14 @@
 package pacing
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
-	"callbus/internal/streams"
 )
 
 // Class is what a gate applies to within its scope: a throttled place shuts
@@ -68,44 +62,6 @@ type Gates struct {
 	closed map[string]Gate
 }
 
-// New opens the bucket of gates, which must exist.
-func New(ctx context.Context, js jetstream.JetStream, prefix commands.Prefix, obs Observer, log *slog.Logger) (*Gates, error) {
-	kv, err := js.KeyValue(ctx, prefix.Stream(streams.Gates))
-	if err != nil {
-		return nil, fmt.Errorf("open gates: %w", err)
-	}
-	return &Gates{kv: kv, js: js, log: log.With("component", "pacing"), obs: obs, closed: map[string]Gate{}}, nil
-}
-
-// Run follows what other workers close, until ctx ends. Without it the gates
-// work for this worker alone.
-func (g *Gates) Run(ctx context.Context) error {
-	w, err := g.kv.Watch(ctx, "gate.>", jetstream.IgnoreDeletes())
-	if err != nil {
-		return fmt.Errorf("watch gates: %w", err)
-	}
-	defer func() { _ = w.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, ok := <-w.Updates():
-			if !ok {
-				return nil
-			}
-			if e == nil {
-				continue // all that was there has been read
-			}
-			var gate Gate
-			if err := json.Unmarshal(e.Value(), &gate); err != nil {
-				g.log.Warn("gate is unreadable", "key", e.Key(), "err", err)
-				continue
-			}
-			g.note(gate)
-		}
-	}
-}
-
 // Closed tells whether the gate for scope and class is shut, and until when.
 func (g *Gates) Closed(scope string, class Class) (Gate, bool) {
 	key := gateKey(scope, class)
@@ -120,26 +76,6 @@ func (g *Gates) Closed(scope string, class Class) (Gate, bool) {
 		g.obs.GateOpened(scope, string(class))
 	}
 	return gate, ok && !open
-}
-
-// Close shuts a gate here and tells the other workers. A gate is only ever
-// moved to a later time. It blocks for one request; an error means that only
-// this worker knows.
-func (g *Gates) Close(ctx context.Context, gate Gate) error {
-	if !g.note(gate) {
-		return nil
-	}
-	body, err := json.Marshal(gate)
-	if err != nil {
-		return fmt.Errorf("encode gate: %w", err)
-	}
-	msg := nats.NewMsg("$KV." + g.kv.Bucket() + "." + gateKey(gate.Scope, gate.Class))
-	msg.Data = body
-	ttl := max(time.Until(gate.Until)+time.Second, time.Second).Round(time.Second)
-	if _, err := g.js.PublishMsg(ctx, msg, jetstream.WithMsgTTL(ttl)); err != nil && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("share gate %s %s: %w", gate.Scope, gate.Class, err)
-	}
-	return nil
 }
 
 // note remembers gate when it closes later than what is known, and reports that.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -30,29 +31,35 @@ type Plan struct {
 	Updated     []string
 }
 
+// ProvisionOption is an extra of one [Provision].
+type ProvisionOption func(*provisioner)
+
+// Waiting makes Provision say, once, why it has to wait: for the log.
+func Waiting(tell func(why error)) ProvisionOption {
+	return func(p *provisioner) { p.tell = tell }
+}
+
 // Provision checks the server, then every stream, bucket and consumer, and
 // makes or updates them as mode allows; with dryRun it changes nothing and
 // reports all the same. What the server made of a new object is compared again:
 // old servers drop settings they do not know. It never overwrites a difference
 // in ModeCreate or ModeVerify: the error then wraps ErrDiffers and names every
 // field.
-func Provision(ctx context.Context, js jetstream.JetStream, o Options, mode Mode, dryRun bool) (Plan, error) {
-	if err := CheckServer(ctx, js); err != nil {
+//
+// Several may provision the same at once. What has no leader just now is asked
+// again, each object for [LeaderWait] at most; the error then wraps ErrNoLeader.
+// A server that cannot carry callbus and, in ModeVerify, what is missing are
+// told at once.
+func Provision(ctx context.Context, js jetstream.JetStream, o Options, mode Mode, dryRun bool, options ...ProvisionOption) (Plan, error) {
+	p := &provisioner{js: js, mode: mode, dryRun: dryRun}
+	for _, option := range options {
+		option(p)
+	}
+	if err := AwaitLeader(ctx, p.waiting, func(ctx context.Context) error { return CheckServer(ctx, js) }); err != nil {
 		return Plan{}, err
 	}
-	p := &provisioner{js: js, mode: mode, dryRun: dryRun}
-	for _, cfg := range o.streams() {
-		if err := p.stream(ctx, cfg); err != nil {
-			return p.plan, err
-		}
-	}
-	for _, cfg := range o.buckets() {
-		if err := p.bucket(ctx, cfg); err != nil {
-			return p.plan, err
-		}
-	}
-	for _, c := range o.consumers() {
-		if err := p.consumer(ctx, c); err != nil {
+	for _, ob := range p.objects(o) {
+		if err := p.settle(ctx, ob); err != nil {
 			return p.plan, err
 		}
 	}
@@ -76,150 +83,124 @@ type provisioner struct {
 	js      jetstream.JetStream
 	mode    Mode
 	dryRun  bool
+	tell    func(error) // or nil
 	plan    Plan
 	refused []Difference
 }
 
-// object is what Provision does alike for streams, buckets and consumers.
-type object struct {
-	name   string
-	have   func() (any, error) // the server's configuration; errMissing when there is none
-	want   any
-	create func() error
-	update func() error
+// waiting tells why there is a wait, the first time.
+func (p *provisioner) waiting(why error) {
+	if p.tell != nil {
+		p.tell(why)
+		p.tell = nil
+	}
 }
 
-var errMissing = errors.New("missing")
+// await is [AwaitLeader] for a server that has answered before: that nobody
+// listens now passes too.
+func (p *provisioner) await(ctx context.Context, ask func(context.Context) error) error {
+	return awaitLeader(ctx, LeaderWait, p.waiting, func(ctx context.Context) error {
+		err := ask(ctx)
+		if electing(err) || errors.Is(err, nats.ErrNoResponders) {
+			return again(err)
+		}
+		return err
+	})
+}
 
-func (p *provisioner) settle(ob object) error {
-	have, err := ob.have()
-	missing := errors.Is(err, errMissing)
-	if err != nil && !missing {
+func (p *provisioner) settle(ctx context.Context, ob object) error {
+	have, err := p.look(ctx, ob)
+	switch {
+	case errors.Is(err, errMissing) && (p.dryRun || p.mode == ModeVerify):
+		p.refuse([]Difference{{Object: ob.name}})
+		return nil
+	case errors.Is(err, errMissing):
+		p.plan.Differences = append(p.plan.Differences, Difference{Object: ob.name})
+		return p.create(ctx, ob)
+	case err != nil:
 		return fmt.Errorf("look up %s: %w", ob.name, err)
 	}
-	var found []Difference
-	if missing {
-		found = []Difference{{Object: ob.name}}
-	} else {
-		found = diff(ob.name, have, ob.want)
+	return p.compare(ctx, ob, have)
+}
+
+// look asks for an object's configuration; errMissing when there is none.
+func (p *provisioner) look(ctx context.Context, ob object) (have any, err error) {
+	err = p.await(ctx, func(ctx context.Context) error {
+		have, err = ob.have(ctx)
+		return err
+	})
+	return have, err
+}
+
+// refuse notes differences that are not to be put right.
+func (p *provisioner) refuse(found []Difference) {
+	p.plan.Differences = append(p.plan.Differences, found...)
+	if !p.dryRun {
+		p.refused = append(p.refused, found...)
 	}
+}
+
+// compare puts right what differs, if the mode allows it.
+func (p *provisioner) compare(ctx context.Context, ob object, have any) error {
+	found := diff(ob.name, have, ob.want)
 	if len(found) == 0 {
 		return nil
 	}
+	if p.dryRun || p.mode != ModeReconcile {
+		p.refuse(found)
+		return nil
+	}
 	p.plan.Differences = append(p.plan.Differences, found...)
-	if p.dryRun {
-		return nil
+	if err := p.await(ctx, ob.update); err != nil {
+		return fmt.Errorf("update %s (%s): %w", ob.name, joinDifferences(found), err)
 	}
-	switch {
-	case missing && p.mode != ModeVerify:
-		if err := ob.create(); err != nil {
-			return fmt.Errorf("create %s: %w", ob.name, err)
-		}
-		p.plan.Created = append(p.plan.Created, ob.name)
-	case !missing && p.mode == ModeReconcile:
-		if err := ob.update(); err != nil {
-			return fmt.Errorf("update %s (%s): %w", ob.name, joinDifferences(found), err)
-		}
-		p.plan.Updated = append(p.plan.Updated, ob.name)
-	default:
-		p.refused = append(p.refused, found...)
-		return nil
-	}
-	have, err = ob.have()
+	p.plan.Updated = append(p.plan.Updated, ob.name)
+	have, err := p.look(ctx, ob)
 	if err != nil {
 		return fmt.Errorf("check %s: %w", ob.name, err)
 	}
+	return taken(ob, have)
+}
+
+// create makes what is missing and waits until it is there. Another worker may
+// be making the same: a server then answers either of them, or none, and says
+// for a while that what it is making is missing. So whatever became of the
+// request, what counts is what is found afterwards.
+func (p *provisioner) create(ctx context.Context, ob object) error {
+	var have any
+	var others, asked bool
+	err := p.await(ctx, func(ctx context.Context) (err error) {
+		if asked {
+			if have, err = ob.have(ctx); !errors.Is(err, errMissing) {
+				return err
+			}
+		}
+		asked = true
+		if err = ob.create(ctx); errors.Is(err, errOthers) {
+			others, err = true, nil
+		}
+		if err != nil {
+			return err
+		}
+		if have, err = ob.have(ctx); errors.Is(err, errMissing) {
+			return again(err)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create %s: %w", ob.name, err)
+	}
+	if others {
+		return p.compare(ctx, ob, have)
+	}
+	p.plan.Created = append(p.plan.Created, ob.name)
+	return taken(ob, have)
+}
+
+// taken checks what the server made of the settings it was given.
+func taken(ob object, have any) error {
 	if left := diff(ob.name, have, ob.want); len(left) > 0 {
 		return fmt.Errorf("%w: the server did not take the settings: %s", ErrDiffers, joinDifferences(left))
 	}
 	return nil
-}
-
-func (p *provisioner) stream(ctx context.Context, cfg jetstream.StreamConfig) error {
-	return p.settle(object{
-		name: "stream " + cfg.Name, want: cfg,
-		have: func() (any, error) { return p.streamConfig(ctx, cfg.Name) },
-		create: func() error {
-			_, err := p.js.CreateStream(ctx, cfg)
-			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-				return nil // another replica was faster; the comparison follows
-			}
-			return err
-		},
-		update: func() error { _, err := p.js.UpdateStream(ctx, cfg); return err },
-	})
-}
-
-func (p *provisioner) streamConfig(ctx context.Context, name string) (any, error) {
-	s, err := p.js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, errMissing
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.CachedInfo().Config, nil
-}
-
-// bucket compares what matters of a bucket's backing stream: history,
-// replicas, storage, age and whether messages may carry a TTL.
-func (p *provisioner) bucket(ctx context.Context, cfg jetstream.KeyValueConfig) error {
-	type settings struct {
-		History  int64  `json:"history"`
-		Replicas int    `json:"num_replicas"`
-		Storage  string `json:"storage"`
-		TTL      int64  `json:"ttl"`
-		Marker   int64  `json:"limit_marker_ttl"`
-	}
-	return p.settle(object{
-		name: "bucket " + cfg.Bucket,
-		want: settings{int64(cfg.History), cfg.Replicas, cfg.Storage.String(), int64(cfg.TTL), int64(cfg.LimitMarkerTTL)},
-		have: func() (any, error) {
-			kv, err := p.js.KeyValue(ctx, cfg.Bucket)
-			if errors.Is(err, jetstream.ErrBucketNotFound) {
-				return nil, errMissing
-			}
-			if err != nil {
-				return nil, err
-			}
-			st, err := kv.Status(ctx)
-			if err != nil {
-				return nil, err
-			}
-			c := st.Config()
-			return settings{st.History(), c.Replicas, c.Storage.String(), int64(st.TTL()), int64(st.LimitMarkerTTL())}, nil
-		},
-		create: func() error {
-			_, err := p.js.CreateKeyValue(ctx, cfg)
-			if errors.Is(err, jetstream.ErrBucketExists) {
-				return nil
-			}
-			return err
-		},
-		update: func() error { _, err := p.js.UpdateKeyValue(ctx, cfg); return err },
-	})
-}
-
-func (p *provisioner) consumer(ctx context.Context, c consumer) error {
-	return p.settle(object{
-		name: "consumer " + c.stream + "/" + c.config.Name, want: c.config,
-		have: func() (any, error) {
-			con, err := p.js.Consumer(ctx, c.stream, c.config.Name)
-			if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-				return nil, errMissing
-			}
-			if err != nil {
-				return nil, err
-			}
-			return con.CachedInfo().Config, nil
-		},
-		create: func() error {
-			_, err := p.js.CreateConsumer(ctx, c.stream, c.config)
-			if errors.Is(err, jetstream.ErrConsumerExists) {
-				return nil
-			}
-			return err
-		},
-		update: func() error { _, err := p.js.UpdateConsumer(ctx, c.stream, c.config); return err },
-	})
 }

@@ -119,12 +119,12 @@ func (c *campaign) verdict(report check.Report, h check.History) error {
 // campaign is one run.
 type campaign struct {
 	campaignFlags
-	out     io.Writer
-	bin     fleet.Binaries
-	skewed  map[int]string // worker binaries with another clock
-	only    []string       // scenarios
-	replace map[string]string
-	sim     []string
+	out      io.Writer
+	bin      fleet.Binaries
+	skewed   map[int]string // worker binaries with another clock
+	only     []string       // scenarios
+	replace  map[string]string
+	patience time.Duration // for outcomes; 0: settleWait
 }
 
 func (c *campaign) build(ctx context.Context, dir string) (err error) {
@@ -157,7 +157,7 @@ func (c *campaign) fleetOptions() fleet.Options {
 	}
 	return fleet.Options{
 		Binaries: c.bin, Dir: c.Dir, NATSNodes: c.Nodes, Workers: c.Workers,
-		SimArgs: append(append([]string{fmt.Sprintf("--seed=%d", c.Seed)}, simArgs...), c.sim...),
+		SimArgs: append([]string{fmt.Sprintf("--seed=%d", c.Seed)}, simArgs...),
 		Worker: func(i int) fleet.WorkerOptions {
 			return fleet.WorkerOptions{Binary: c.skewed[i], Args: workerArgs, Env: env}
 		},
@@ -238,7 +238,11 @@ const settleWait = 100 * time.Second
 func (c *campaign) settle(ctx context.Context, f *fleet.Fleet, js jetstream.JetStream, l *load.Load, settled *follower) {
 	calls, n := l.Counts()
 	fmt.Fprintf(c.out, "%d calls, %d commands published; waiting for the outcomes\n", calls, n)
-	deadline := time.Now().Add(settleWait)
+	patience := settleWait
+	if c.patience > 0 {
+		patience = c.patience
+	}
+	deadline := time.Now().Add(patience)
 	ids := l.Published()
 	for ctx.Err() == nil && time.Now().Before(deadline) {
 		missing := settled.missing(ids)

@@ -23,7 +23,6 @@ type mutant struct {
 	only    []string
 	crashes string
 	calm    bool
-	sim     []string
 	// rules of which at least one must be broken
 	want []string
 }
@@ -182,7 +181,10 @@ func (f *mutantsFlags) try(ctx context.Context, m mutant) (map[string]int, error
 	}
 	c := campaign{
 		campaignFlags: campaignFlags{Duration: f.Duration, Rate: f.Rate, Workers: 3, Nodes: 1, Seed: f.Seed, Every: 1500 * time.Millisecond, Crashes: m.crashes, Calm: m.calm, Quiet: !f.Verbose},
-		out:           discardUnless(f.Verbose), only: m.only, replace: replace, sim: m.sim,
+		out:           discardUnless(f.Verbose), only: m.only, replace: replace,
+	}
+	if len(m.edits) > 0 {
+		c.patience = 45 * time.Second // some of them lose commands: their outcomes never come
 	}
 	if err := c.build(ctx, dir); err != nil {
 		return nil, err

@@ -207,6 +207,10 @@ func (l *Load) again(ctx context.Context, call commands.CallKey, s step, body []
 	return err
 }
 
+// duplicateInProcess is the server's code for a message whose id belongs to one
+// that is being stored just now.
+const duplicateInProcess = 10158
+
 func (l *Load) store(ctx context.Context, call commands.CallKey, a commands.Action, body []byte, messageID string) (uint64, error) {
 	msg := &nats.Msg{Subject: l.opts.Prefix.Command(call, a), Data: body, Header: nats.Header{}}
 	msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%s", call, messageID))
@@ -218,7 +222,8 @@ func (l *Load) store(ctx context.Context, call commands.CallKey, a commands.Acti
 			return ack.Sequence, nil
 		}
 		var api *jetstream.APIError
-		if errors.As(err, &api) && api.Code != 503 {
+		// A first try may still be on its way to the other servers.
+		if errors.As(err, &api) && api.Code != 503 && api.ErrorCode != duplicateInProcess {
 			return 0, fmt.Errorf("publish %s %s: %w", call, a, err)
 		}
 		select {
