@@ -14,7 +14,6 @@ import (
 
 	"callbus/internal/commands"
 	"callbus/internal/graphsim"
-	"callbus/internal/streams"
 	"callbus/test/chaos/fleet"
 )
 
@@ -70,7 +69,7 @@ func (b *backlog) run(ctx context.Context) error {
 		}
 	}
 	for n := range live {
-		if _, err := b.final(ctx, liveCall(n), "p", 30*time.Second); err != nil {
+		if _, err := b.final(ctx, liveCall(n), "p"); err != nil {
 			return err
 		}
 	}
@@ -136,11 +135,11 @@ func (b *backlog) hangup(ctx context.Context, call commands.CallKey, place strin
 	if err := b.publish(ctx, call, commands.Hangup, "bye", ""); err != nil {
 		return 0, err
 	}
-	r, err := b.final(ctx, call, "bye", 30*time.Second)
+	r, err := b.final(ctx, call, "bye")
 	if err != nil {
 		return 0, err
 	}
-	p, err := b.final(ctx, call, place, 30*time.Second)
+	p, err := b.final(ctx, call, place)
 	if err != nil {
 		return 0, err
 	}
@@ -150,24 +149,8 @@ func (b *backlog) hangup(ctx context.Context, call commands.CallKey, place strin
 	return time.Since(begun), nil
 }
 
-// final waits for a command's final record.
-func (b *backlog) final(ctx context.Context, call commands.CallKey, id string, within time.Duration) (r commands.Result, err error) {
-	s, err := b.js.Stream(ctx, commands.DefaultPrefix.Stream(streams.Results))
-	if err != nil {
-		return r, err
-	}
-	subject := commands.DefaultPrefix.Result(commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: id})
-	deadline := time.Now().Add(within)
-	for {
-		msg, err := s.GetLastMsgForSubject(ctx, subject)
-		if err == nil && json.Unmarshal(msg.Data, &r) == nil && r.Final {
-			return r, nil
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return r, fmt.Errorf("%s %s has no final record within %s, its last is %q", call, id, within, r.Status)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+func (b *backlog) final(ctx context.Context, call commands.CallKey, id string) (commands.Result, error) {
+	return final(ctx, b.js, commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: id}, 30*time.Second)
 }
 
 func (b *backlog) message(call commands.CallKey, a commands.Action, id, parameters string) *nats.Msg {

@@ -2,24 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"callbus/internal/commands"
-	"callbus/internal/graphsim"
-	"callbus/internal/streams"
 	"callbus/test/chaos/check"
 	"callbus/test/chaos/fleet"
 	"callbus/test/chaos/load"
@@ -125,6 +116,7 @@ type campaign struct {
 	only     []string       // scenarios
 	replace  map[string]string
 	patience time.Duration // for outcomes; 0: settleWait
+	freeze   time.Duration // of workers; 0: a little more than a lease
 }
 
 func (c *campaign) build(ctx context.Context, dir string) (err error) {
@@ -173,17 +165,20 @@ func (c *campaign) run(ctx context.Context) (check.Report, check.History, error)
 		return none(err)
 	}
 	defer f.Close()
-	var log io.Writer
-	if !c.Quiet {
-		log = c.out
-	}
-	n := nemesis.New(f, nemesis.Options{Seed: c.Seed, Lease: ackWait + graphTimeout, Every: c.Every, Log: log})
-	defer n.Tend()()
 	js, err := connect(f.NATSURL())
 	if err != nil {
 		return none(err)
 	}
 	defer js.Conn().Close()
+	var log io.Writer
+	if !c.Quiet {
+		log = c.out
+	}
+	n := nemesis.New(f, nemesis.Options{
+		Seed: c.Seed, Lease: max(ackWait+graphTimeout, c.freeze), Every: c.Every, Log: log,
+		Leader: func(stream string) string { return leader(ctx, js, stream) },
+	})
+	defer n.Tend()()
 	settled, err := follow(ctx, js)
 	if err != nil {
 		return none(err)
@@ -217,6 +212,7 @@ func (c *campaign) run(ctx context.Context) (check.Report, check.History, error)
 	if err != nil {
 		return none(err)
 	}
+	fmt.Fprintf(c.out, "stops by exit code (-1: killed meanwhile, or cut off from NATS until the end): %v\n", n.Stops())
 	h.Commands, h.Incidents = l.Published(), n.Diary()
 	h.Settings = check.Settings{AckWait: ackWait, GraphTimeout: graphTimeout, ReconcileWait: reconcileWait}
 	return check.Check(h), h, nil
@@ -227,153 +223,4 @@ func orNone(err error) error {
 		return fmt.Errorf("no error")
 	}
 	return err
-}
-
-// settleWait is the longest time that everything may take to end once nothing
-// is broken any more: a look at a silent call (30 s), then the next one.
-const settleWait = 100 * time.Second
-
-// settle waits until every command has its outcome, the queue is empty and no
-// call lives that anybody knows of.
-func (c *campaign) settle(ctx context.Context, f *fleet.Fleet, js jetstream.JetStream, l *load.Load, settled *follower) {
-	calls, n := l.Counts()
-	fmt.Fprintf(c.out, "%d calls, %d commands published; waiting for the outcomes\n", calls, n)
-	patience := settleWait
-	if c.patience > 0 {
-		patience = c.patience
-	}
-	deadline := time.Now().Add(patience)
-	ids := l.Published()
-	for ctx.Err() == nil && time.Now().Before(deadline) {
-		missing := settled.missing(ids)
-		queued, err := queueLength(ctx, js)
-		if missing == 0 && err == nil && queued == 0 {
-			break
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	// Late notifications, a hang-up that has to be repeated: what is not final.
-	quiet, was := time.Now(), settled.count()
-	for ctx.Err() == nil && time.Now().Before(deadline) && (time.Since(quiet) < 6*time.Second || liveCalls(f) > settled.unknownPlaces() && time.Since(quiet) < 15*time.Second) {
-		if now := settled.count(); now != was {
-			quiet, was = time.Now(), now
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-}
-
-func (c *campaign) progress(ctx context.Context, l *load.Load, settled *follower) {
-	tick := time.NewTicker(15 * time.Second)
-	defer tick.Stop()
-	begun := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			calls, n := l.Counts()
-			fmt.Fprintf(c.out, "%7.1fs  %d calls, %d commands published, %d settled\n", time.Since(begun).Seconds(), calls, n, settled.finals())
-		}
-	}
-}
-
-func connect(url string) (jetstream.JetStream, error) {
-	nc, err := nats.Connect(url, nats.Name("chaos"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.RetryOnFailedConnect(true))
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
-	}
-	return jetstream.New(nc)
-}
-
-func queueLength(ctx context.Context, js jetstream.JetStream) (uint64, error) {
-	s, err := js.Stream(ctx, commands.DefaultPrefix.Stream(streams.Commands))
-	if err != nil {
-		return 0, err
-	}
-	return s.CachedInfo().State.Msgs, nil
-}
-
-// liveCalls is how many calls the simulated Graph has.
-func liveCalls(f *fleet.Fleet) int {
-	resp, err := http.Get(f.SimURL() + "/_sim/stats")
-	if err != nil {
-		return 0
-	}
-	defer resp.Body.Close()
-	var stats graphsim.Stats
-	if err := json.NewDecoder(resp.Body).Decode(&stats); err != nil {
-		return 0
-	}
-	return stats.Calls.Live
-}
-
-// follower counts the outcomes as they are stored.
-type follower struct {
-	records atomic.Int64
-	mu      sync.Mutex
-	final   map[commands.Key]commands.Status
-	cc      jetstream.ConsumeContext
-}
-
-// follow waits for the results stream, which the first worker makes, and then
-// reads it.
-func follow(ctx context.Context, js jetstream.JetStream) (*follower, error) {
-	f := &follower{final: map[commands.Key]commands.Status{}}
-	deadline := time.Now().Add(time.Minute)
-	for {
-		cons, err := js.OrderedConsumer(ctx, commands.DefaultPrefix.Stream(streams.Results), jetstream.OrderedConsumerConfig{})
-		if err == nil {
-			f.cc, err = cons.Consume(f.take)
-		}
-		if err == nil {
-			return f, nil
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return nil, fmt.Errorf("follow the results: %w", err)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-}
-
-func (f *follower) stop() { f.cc.Stop() }
-
-func (f *follower) take(msg jetstream.Msg) {
-	f.records.Add(1)
-	var r commands.Result
-	if json.Unmarshal(msg.Data(), &r) != nil || !r.Final {
-		return
-	}
-	f.mu.Lock()
-	f.final[commands.Key{Producer: r.Producer, CallRef: r.CallRef, ID: r.CommandID}] = r.Status
-	f.mu.Unlock()
-}
-
-func (f *follower) count() int64 { return f.records.Load() }
-
-func (f *follower) finals() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.final)
-}
-
-func (f *follower) missing(ids []check.Command) (n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, c := range ids {
-		if _, ok := f.final[c.Key]; !ok {
-			n++
-		}
-	}
-	return n
-}
-
-func (f *follower) unknownPlaces() (n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for k, s := range f.final {
-		if s == commands.Unknown && strings.HasPrefix(k.ID, "p") {
-			n++
-		}
-	}
-	return n
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"callbus/internal/graphsim"
 	"callbus/test/chaos/check"
 	"callbus/test/chaos/fleet"
-	"callbus/test/chaos/nemesis"
 )
 
 // stopFlags shape the stop.
@@ -73,9 +70,14 @@ func (f *stopFlags) Run(ctx context.Context) error {
 		}
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		if n := inFlight(fl); n >= f.InFlight {
+		n, err := inFlight(fl)
+		if err != nil {
+			return err
+		}
+		if n >= f.InFlight {
 			break
-		} else if time.Now().After(deadline) {
+		}
+		if time.Now().After(deadline) {
 			return fmt.Errorf("%d requests in flight, want %d", n, f.InFlight)
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -94,7 +96,7 @@ func (f *stopFlags) Run(ctx context.Context) error {
 	}
 	took := time.Since(at)
 	for _, c := range published {
-		if _, err := b.final(ctx, c.Key.Call(), c.Key.ID, 30*time.Second); err != nil {
+		if _, err := final(ctx, js, c.Key, 30*time.Second); err != nil {
 			return err
 		}
 	}
@@ -147,27 +149,4 @@ func (f *stopFlags) judge(h check.History, at time.Time, took time.Duration, exi
 		return errRed
 	}
 	return nil
-}
-
-// inFlight is how many requests Graph has not answered yet.
-func inFlight(f *fleet.Fleet) (n int) {
-	resp, err := http.Get(f.SimURL() + "/_sim/requests")
-	if err != nil {
-		return 0
-	}
-	defer resp.Body.Close()
-	var log struct{ Requests []graphsim.Request }
-	if json.NewDecoder(resp.Body).Decode(&log) != nil {
-		return 0
-	}
-	for _, r := range log.Requests {
-		if r.End.IsZero() {
-			n++
-		}
-	}
-	return n
-}
-
-func setFaults(f *fleet.Fleet, list ...graphsim.Fault) error {
-	return nemesis.SetFaults(f.SimURL(), list)
 }

@@ -35,6 +35,7 @@ var blows = []blow{
 			if err := p.Wait(wait); err != nil {
 				p.Kill()
 			}
+			n.stopped(p.ExitCode())
 			n.revive(ctx, p)
 		})
 	}},
@@ -45,6 +46,21 @@ var blows = []blow{
 			pause(ctx, n.between(100*time.Millisecond, 2*time.Second))
 			n.revive(ctx, p)
 		})
+	}},
+	{"kill a stream's leader", 2, func(n *Nemesis, ctx context.Context) {
+		stream := []string{"CALL_RESULTS", "CALL_COMMANDS", "KV_CALLS"}[n.intN(3)]
+		leader := n.opts.Leader(stream)
+		for _, p := range n.fleet.NATS() {
+			if p.Name() != leader || len(n.fleet.NATS()) == 1 {
+				continue
+			}
+			n.with(p, func(p *fleet.Proc) {
+				defer n.begin("natsKill", p.Name(), "SIGKILL, the leader of "+stream)()
+				p.Kill()
+				pause(ctx, n.between(500*time.Millisecond, 4*time.Second))
+				n.revive(ctx, p)
+			})
+		}
 	}},
 	{"freeze a NATS server", 1, func(n *Nemesis, ctx context.Context) {
 		n.withNATS(func(p *fleet.Proc) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -24,7 +25,9 @@ type Options struct {
 	Lease time.Duration
 	// Every is the mean pause between two blows.
 	Every time.Duration
-	Log   io.Writer
+	// Leader names the NATS server that leads the stream, "" when nobody does.
+	Leader func(stream string) string
+	Log    io.Writer
 }
 
 // Nemesis hurts one fleet. Make it with New.
@@ -37,14 +40,29 @@ type Nemesis struct {
 	random *rand.Rand
 	diary  []check.Incident
 	held   map[*fleet.Proc]bool // in the hands of a blow
+	stops  map[int]int          // exit codes of workers that were told to stop
 }
 
 // New makes the nemesis of a fleet.
 func New(f *fleet.Fleet, o Options) *Nemesis {
 	return &Nemesis{
 		fleet: f, opts: o, begun: time.Now(),
-		random: rand.New(rand.NewPCG(o.Seed, 2)), held: map[*fleet.Proc]bool{},
+		random: rand.New(rand.NewPCG(o.Seed, 2)), held: map[*fleet.Proc]bool{}, stops: map[int]int{},
 	}
+}
+
+// Stops counts how the workers ended that were told to stop, by exit code; -1 is
+// one that was killed meanwhile or that did not end.
+func (n *Nemesis) Stops() map[int]int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.stops)
+}
+
+func (n *Nemesis) stopped(exit int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stops[exit]++
 }
 
 // Diary is what was done so far.
