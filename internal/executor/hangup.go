@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"callbus/internal/commands"
@@ -82,6 +83,9 @@ func (j *job) wantHangup(ctx context.Context) (bool, error) {
 // sweep walks the call's queue up to the hang-up itself. It reports whether it
 // saw itself, and whether a place is under way whose call id is not known yet.
 func (j *job) sweep(ctx context.Context) (seen, dialling bool, err error) {
+	var retired []uint64
+	var v ledger.View
+	defer func() { err = errors.Join(err, j.delete(ctx, retired)) }()
 	for seq := uint64(1); ; {
 		q, err := j.x.Queue.Next(ctx, j.m.Call, seq)
 		if err != nil || q == nil || q.Seq > j.m.Seq {
@@ -94,40 +98,69 @@ func (j *job) sweep(ctx context.Context) (seen, dialling bool, err error) {
 		if q.Action == commands.Hangup {
 			continue
 		}
-		underWay, err := j.retire(ctx, q)
+		underWay, gone, err := j.retire(ctx, q, &v)
 		if err != nil {
 			return false, dialling, err
+		}
+		if gone {
+			retired = append(retired, q.Seq)
 		}
 		dialling = dialling || (underWay && q.Action == commands.Place)
 	}
 }
 
-// retire ends one older command that has not been sent. It reports true for one
-// that is under way: a compare-and-swap decides between it and the worker that
-// may be about to send it.
-func (j *job) retire(ctx context.Context, q *queue.Queued) (bool, error) {
+// deletesAtOnce bounds the requests of one hang-up side by side.
+const deletesAtOnce = 8
+
+// delete takes retired commands out of the queue. Their records say that they
+// have ended: one that is delivered all the same leaves by itself.
+func (j *job) delete(ctx context.Context, seqs []uint64) error {
+	var wg sync.WaitGroup
+	failed := make(chan error, len(seqs))
+	slots := make(chan struct{}, deletesAtOnce)
+	for _, seq := range seqs {
+		slots <- struct{}{}
+		wg.Go(func() {
+			failed <- j.x.Queue.Delete(ctx, seq)
+			<-slots
+		})
+	}
+	wg.Wait()
+	close(failed)
+	var err error
+	for e := range failed {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// retire ends one older command that has not been sent; gone says that it is to
+// leave the queue. It reports underWay for one that was begun: a
+// compare-and-swap decides between it and the worker that may be about to send
+// it.
+func (j *job) retire(ctx context.Context, q *queue.Queued, v *ledger.View) (underWay, gone bool, err error) {
 	id, _ := peek(q)
 	key := commands.Key{Producer: j.key.Producer, CallRef: j.key.CallRef, ID: id}
 	for {
-		v, err := j.x.Journal.Read(ctx, key)
-		if err != nil {
-			return false, err
+		if *v, err = j.x.Journal.ReadAfter(ctx, key, *v); err != nil {
+			return false, false, err
 		}
 		switch {
 		case v.Own != nil && v.Own.Status == commands.Started:
-			return true, nil
+			return true, false, nil
 		case v.Own != nil && v.Own.Status != commands.Waiting:
-			return false, nil // it leaves the queue by itself
+			return false, false, nil // it leaves the queue by itself
 		}
-		err = j.x.Journal.Append(ctx, &v, j.retired(q, v))
+		err = j.x.Journal.Append(ctx, v, j.retired(q, *v))
 		if errors.Is(err, ledger.ErrMoved) {
+			*v = ledger.View{}
 			continue
 		}
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		j.reach(crashpoint.Retired)
-		return false, j.x.Queue.Delete(ctx, q.Seq)
+		return false, true, nil
 	}
 }
 

@@ -1,12 +1,14 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	"callbus/internal/commands"
+	"callbus/internal/ledger"
 	"callbus/internal/queue"
 )
 
@@ -32,6 +34,12 @@ func (j *job) turn(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	j.first = head
+	if head && j.cmd.Wait == commands.WaitTurn {
+		// What made this the head may have happened since the call was looked at.
+		if current, err := j.x.Journal.Current(ctx, &j.view); err != nil || !current {
+			return false, cmp.Or(err, ledger.ErrMoved)
+		}
+	}
 	if head && (j.cmd.Wait != commands.WaitTurn || j.othersDone()) {
 		return true, nil
 	}

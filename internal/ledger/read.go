@@ -88,6 +88,35 @@ func (j *Journal) readOnce(ctx context.Context, key commands.Key) (View, bool, e
 	return v, true, nil
 }
 
+// ReadAfter is Read for who has just written the call's last record, with after
+// as the view of that: one request instead of two. When the call has moved since
+// it is Read.
+func (j *Journal) ReadAfter(ctx context.Context, key commands.Key, after View) (View, error) {
+	if after.Own == nil || after.Own.Seq != after.Last || after.Key.Call() != key.Call() || after.Key == key {
+		return j.Read(ctx, key)
+	}
+	v := View{Key: key, Last: after.Last, LastAt: after.LastAt, PlaceID: after.PlaceID}
+	last, own, place := j.prefix.Result(after.Key), j.prefix.Result(key), j.placeSubject(key, v.PlaceID)
+	wanted := []string{last, own}
+	if place != "" && !slices.Contains(wanted, place) {
+		wanted = append(wanted, place)
+	}
+	records, err := j.lastOf(ctx, wanted)
+	if err != nil {
+		return View{}, fmt.Errorf("read journal of %s: %w", key.Call(), err)
+	}
+	for _, r := range records {
+		if r.Seq > v.Last {
+			return j.Read(ctx, key)
+		}
+	}
+	if l := records[last]; l == nil || l.Seq != v.Last {
+		return j.Read(ctx, key)
+	}
+	v.Own, v.Place = records[own], records[place]
+	return v, nil
+}
+
 func (j *Journal) placeSubject(key commands.Key, id string) string {
 	if id == "" {
 		return ""

@@ -36,7 +36,11 @@ func reached(a commands.Action) []crashpoint.Point {
 	case commands.PlayPrompt, commands.Transfer, commands.Redirect:
 		points = append(points, crashpoint.Opened)
 	case commands.Hangup:
-		points = append(points, crashpoint.Wanted)
+		points = append(points, crashpoint.Retired, crashpoint.Wanted)
+	}
+	switch a {
+	case commands.Place, commands.PlayPrompt:
+		points = append(points, crashpoint.Buried, crashpoint.Folded, crashpoint.Settled)
 	}
 	if !a.Read() {
 		points = append(points, crashpoint.Started)
@@ -47,6 +51,9 @@ func reached(a commands.Action) []crashpoint.Point {
 // expected is what becomes of a command whose worker died at the point: the
 // promise, as a function.
 func expected(c crashCase) commands.Status {
+	if c.point == crashpoint.Buried {
+		return commands.Rejected
+	}
 	if c.point == crashpoint.Started && !c.action.Idempotent() {
 		return commands.Unknown // nobody can tell it from a lost answer
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
+	"callbus/internal/crashpoint"
 	"callbus/internal/graphsim"
 	"callbus/internal/streams"
 	"callbus/test/chaos/fleet"
@@ -36,7 +37,7 @@ func (k *killing) run(ctx context.Context, o *crashOutcome) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(k.rules, fmt.Appendf(nil, "kill:%s:%s:1", k.point, k.action), 0o644); err != nil {
+	if err := os.WriteFile(k.rules, fmt.Appendf(nil, "kill:%s:%s:1", k.point, k.reaches()), 0o644); err != nil {
 		return err
 	}
 	begun := time.Now()
@@ -67,7 +68,14 @@ func (k *killing) run(ctx context.Context, o *crashOutcome) error {
 	if err != nil {
 		return err
 	}
-	if k.action == commands.Hangup {
+	switch {
+	case k.point == crashpoint.Retired:
+		r, err := final(ctx, k.js, k.key("later"), 30*time.Second)
+		if err == nil && r.Status != commands.Superseded {
+			err = fmt.Errorf("the command in the queue ended %s, want superseded", r.Status)
+		}
+		return err
+	case k.action == commands.Hangup, k.point == crashpoint.Buried && k.action == commands.Place:
 		return nil
 	}
 	if err := k.publish(ctx, commands.Hangup, "bye", "", ""); err != nil {
@@ -101,10 +109,30 @@ func (k *killing) prepare(ctx context.Context) (callID string, err error) {
 	if r.Status != commands.Succeeded {
 		return "", fmt.Errorf("the place of the case ended %s", r.Status)
 	}
-	return "", nil
+	if k.point == crashpoint.Retired {
+		// Something that the hang-up finds in the queue.
+		body := fmt.Sprintf(`{"id":"later","notBefore":%q,"parameters":{"prompts":[{"mediaInfo":{"uri":"https://cdn.contoso.com/hello.wav"}}]}}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		_, err = k.js.PublishMsg(ctx, &nats.Msg{Subject: commands.DefaultPrefix.Command(k.call, commands.PlayPrompt), Data: []byte(body)})
+	}
+	return "", err
+}
+
+// reaches is what the worker says it has got to the point with: the action, or
+// the kind of the event that tells of the command.
+func (k *killing) reaches() string {
+	switch {
+	case k.point != crashpoint.Folded && k.point != crashpoint.Settled:
+		return string(k.action)
+	case k.action == commands.Place:
+		return string(commands.KindState)
+	}
+	return string(commands.KindOperation)
 }
 
 func (k *killing) parameters() string {
+	if k.point == crashpoint.Buried {
+		return `{"nonsense":true}`
+	}
 	switch k.action {
 	case commands.Place:
 		return `{"targets":[{"identity":{"user":{"id":"112f7296-5fa4-42ca-bae8-6a692b15d001"}}}]}`
