@@ -124,7 +124,7 @@ func newLogger(w io.Writer, level, format string) *slog.Logger {
 func (f *natsFlags) options() natsconn.ConnOptions {
 	return natsconn.ConnOptions{
 		URL: f.NATSURL, Creds: f.NATSCreds, NKey: f.NATSNKey, User: f.NATSUser, Password: f.NATSPassword,
-		CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey, Name: "callbus worker",
+		CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey, Name: "callbus worker", Wait: f.NATSWait,
 	}
 }
 

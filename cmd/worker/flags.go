@@ -19,15 +19,16 @@ type cli struct {
 
 // natsFlags reach the server; the variables are the nats CLI's own.
 type natsFlags struct {
-	NATSURL      string `name:"nats-url" env:"NATS_URL" default:"nats://127.0.0.1:4222" help:"NATS server, or several separated by commas."`
-	NATSCreds    string `name:"nats-creds" env:"NATS_CREDS" help:"Credentials file."`
-	NATSNKey     string `name:"nats-nkey" env:"NATS_NKEY" help:"NKey seed file."`
-	NATSUser     string `name:"nats-user" env:"NATS_USER" help:"User name (or token, without a password)."`
-	NATSPassword string `name:"nats-password" env:"NATS_PASSWORD" help:"Password."`
-	NATSCA       string `name:"nats-ca" env:"NATS_CA" help:"CA certificates to trust, PEM file."`
-	NATSCert     string `name:"nats-cert" env:"NATS_CERT" help:"Client certificate, PEM file."`
-	NATSKey      string `name:"nats-key" env:"NATS_KEY" help:"Key of the client certificate, PEM file."`
-	Prefix       string `default:"calls" help:"First token of every subject; also names streams and buckets."`
+	NATSURL      string        `name:"nats-url" env:"NATS_URL" default:"nats://127.0.0.1:4222" help:"NATS server, or several separated by commas."`
+	NATSCreds    string        `name:"nats-creds" env:"NATS_CREDS" help:"Credentials file."`
+	NATSNKey     string        `name:"nats-nkey" env:"NATS_NKEY" help:"NKey seed file."`
+	NATSUser     string        `name:"nats-user" env:"NATS_USER" help:"User name (or token, without a password)."`
+	NATSPassword string        `name:"nats-password" env:"NATS_PASSWORD" help:"Password."`
+	NATSCA       string        `name:"nats-ca" env:"NATS_CA" help:"CA certificates to trust, PEM file."`
+	NATSCert     string        `name:"nats-cert" env:"NATS_CERT" help:"Client certificate, PEM file."`
+	NATSKey      string        `name:"nats-key" env:"NATS_KEY" help:"Key of the client certificate, PEM file."`
+	NATSWait     time.Duration `name:"nats-wait" env:"NATS_WAIT" default:"0s" help:"How long a NATS server that is not reachable at the start is tried again; 0: not at all."`
+	Prefix       string        `default:"calls" help:"First token of every subject; also names streams and buckets."`
 }
 
 // streamFlags shape what is created in JetStream.

@@ -18,7 +18,7 @@ func Provision(ctx context.Context, conn natsconn.ConnOptions, o streams.Options
 	if err := o.Prefix.Check(); err != nil {
 		return fmt.Errorf("%w: --%w", ErrOptions, err)
 	}
-	nc, err := natsconn.Connect(conn)
+	nc, err := natsconn.ConnectContext(ctx, conn)
 	if err != nil {
 		return err
 	}

@@ -122,14 +122,16 @@ func (w *Worker) openNATS(ctx context.Context) error {
 	o := w.opts.NATS
 	o.Logger = w.log
 	var err error
-	if w.nc, err = natsconn.Connect(o); err != nil {
+	if w.nc, err = natsconn.ConnectContext(ctx, o); err != nil {
 		return err
 	}
 	if w.js, err = jetstream.New(w.nc); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
 	w.js = streams.Told(w.js, w.opts.Streams.Prefix, w.log, func(stream string, why streams.Refusal) { w.metrics.StoreRefused(stream, string(why)) })
-	plan, err := streams.Provision(ctx, w.js, w.opts.Streams, w.opts.StreamsMode, false)
+	plan, err := streams.Provision(ctx, w.js, w.opts.Streams, w.opts.StreamsMode, false, streams.Waiting(func(why error) {
+		w.log.Warn("waiting for JetStream", "for", streams.LeaderWait, "err", why)
+	}))
 	if err != nil {
 		return err
 	}

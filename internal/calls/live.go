@@ -20,33 +20,29 @@ const liveEvery = 2 * time.Second
 
 // WatchLive follows the registry and tells the number of live calls by state,
 // until ctx ends; the error is nil. It keeps one word for each live call. While
-// the registry cannot be followed it tells what was known before, and then reads
-// all of it again; it does not log that, for everything else that needs the
-// registry does.
+// the registry cannot be followed nothing new is told, and then all of it is
+// read again; that is not logged, for everything else that needs the registry
+// says so.
 func (r *Registry) WatchLive(ctx context.Context, tell func(map[string]int)) error {
 	tick := time.NewTicker(liveEvery)
 	defer tick.Stop()
-	var live map[string]string // state by key; nil: never read to its end
-	ticked := func() {
-		if live == nil {
-			return
-		}
-		counts := map[string]int{}
-		for _, state := range live {
-			counts[state]++
-		}
-		tell(counts)
-	}
-	streams.Reopen(ctx, slog.New(slog.DiscardHandler), func(func()) error {
-		return r.followLive(ctx, tick.C, ticked, &live)
-	})
+	l := &liveCalls{registry: r, tick: tick.C, tell: tell}
+	streams.Reopen(ctx, slog.New(slog.DiscardHandler), func(func()) error { return l.follow(ctx) })
 	return nil
 }
 
-// followLive reads all entries into a new map, which becomes *live when nothing
-// is left to read, and keeps it up to date until ctx or the watch ends.
-func (r *Registry) followLive(ctx context.Context, tick <-chan time.Time, ticked func(), live *map[string]string) error {
-	kv, err := r.js.KeyValue(ctx, r.bucket)
+// liveCalls is one WatchLive.
+type liveCalls struct {
+	registry *Registry
+	tick     <-chan time.Time
+	tell     func(map[string]int)
+	states   map[string]string // by key; nil: never read to the end
+}
+
+// follow reads all entries anew, counts them once nothing is left to read, and
+// keeps up until ctx or the watch ends.
+func (l *liveCalls) follow(ctx context.Context) error {
+	kv, err := l.registry.js.KeyValue(ctx, l.registry.bucket)
 	if err != nil {
 		return fmt.Errorf("watch registry: %w", err)
 	}
@@ -55,29 +51,40 @@ func (r *Registry) followLive(ctx context.Context, tick <-chan time.Time, ticked
 		return fmt.Errorf("watch registry: %w", err)
 	}
 	defer func() { _ = w.Stop() }()
-	fresh := map[string]string{}
+	states := map[string]string{}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick:
-			ticked()
+		case <-l.tick:
+			l.count()
 		case u, ok := <-w.Updates():
 			switch {
 			case !ok:
 				return errors.New("watch registry: the server ended the watch")
 			case u == nil: // all that was there has been read
-				*live = fresh
+				l.states = states
 				continue
 			case strings.HasPrefix(u.Key(), idPrefix):
 				continue
 			}
 			var e Entry
 			if err := json.Unmarshal(u.Value(), &e); err != nil || !e.Live() {
-				delete(fresh, u.Key())
+				delete(states, u.Key())
 				continue
 			}
-			fresh[u.Key()] = e.State
+			states[u.Key()] = e.State
 		}
 	}
+}
+
+func (l *liveCalls) count() {
+	if l.states == nil {
+		return
+	}
+	counts := map[string]int{}
+	for _, state := range l.states {
+		counts[state]++
+	}
+	l.tell(counts)
 }

@@ -74,7 +74,11 @@ type Journal struct {
 // must not block.
 func New(ctx context.Context, js jetstream.JetStream, prefix commands.Prefix, onStored func(Record)) (*Journal, error) {
 	name := prefix.Stream(streams.Results)
-	s, err := js.Stream(ctx, name)
+	var s jetstream.Stream
+	err := streams.AwaitLeader(ctx, nil, func(ctx context.Context) (err error) {
+		s, err = js.Stream(ctx, name)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", name, err)
 	}

@@ -4,6 +4,7 @@
 package natsconn
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -39,15 +40,25 @@ type ConnOptions struct {
 	NoBuffer bool
 	// Timeout is for dialling and for authentication, each; zero means 5 s.
 	Timeout time.Duration
+	// Wait is how long a server that is not reachable is tried again before
+	// [Connect] gives up: it may be starting, and its name not be known yet. Zero
+	// means not at all. Settings that cannot be used, a refusal, and a
+	// disagreement on TLS are told at once.
+	Wait time.Duration
 	// Logger hears of lost and regained connections and of what the server
 	// reports out of turn; nil is silent.
 	Logger *slog.Logger
 }
 
-// Connect opens a connection, or says in one line why there is none: an
-// *[Error]. It blocks for [ConnOptions.Timeout] a server at most. Once open the
-// connection is regained for ever (the handlers log it); the caller closes it.
-func Connect(o ConnOptions) (*nats.Conn, error) {
+// Connect is [ConnectContext] without a context.
+func Connect(o ConnOptions) (*nats.Conn, error) { return ConnectContext(context.Background(), o) }
+
+// ConnectContext opens a connection, or says in one line why there is none: an
+// *[Error]. It blocks for [ConnOptions.Timeout] a server at most, and while none
+// is reachable for [ConnOptions.Wait] more, or until ctx ends; that it waits is
+// logged once. Once open the connection is regained for ever (the handlers log
+// it); the caller closes it.
+func ConnectContext(ctx context.Context, o ConnOptions) (*nats.Conn, error) {
 	if o.URL == "" {
 		o.URL = nats.DefaultURL
 	}
@@ -55,11 +66,35 @@ func Connect(o ConnOptions) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(o.URL, options...)
-	if err != nil {
-		return nil, explain(o, err)
+	giveUp, told := time.Now().Add(o.Wait), false
+	for {
+		nc, err := nats.Connect(o.URL, options...)
+		if err == nil {
+			return nc, nil
+		}
+		why := explain(o, err)
+		left := time.Until(giveUp)
+		if why.Reason != Unreachable || left <= 0 || ctx.Err() != nil {
+			return nil, why
+		}
+		if !told && o.Logger != nil {
+			o.Logger.With("component", "nats").Warn("waiting for a server", "for", o.Wait, "err", why)
+		}
+		told = true
+		pause(ctx, min(left, betweenDials))
 	}
-	return nc, nil
+}
+
+// betweenDials is the pause before a server is tried again that was not there.
+const betweenDials = 500 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 func (o ConnOptions) natsOptions() ([]nats.Option, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,27 @@ func setup(t *testing.T) (open func(Observer) *Gates, kv jetstream.KeyValue) {
 		}
 		return g
 	}, kv
+}
+
+// openThrough opens the gates of the bucket kv behind a proxy.
+func openThrough(t *testing.T, kv jetstream.KeyValue) (*Gates, *natstest.Proxy) {
+	t.Helper()
+	proxy := natstest.StartProxy(t, serverURL)
+	nc, err := nats.Connect(proxy.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := commands.Prefix(strings.ToLower(strings.TrimSuffix(kv.Bucket(), "_"+streams.Gates)))
+	g, err := New(t.Context(), js, prefix, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, proxy
 }
 
 // run follows the other workers until the test ends.

@@ -20,7 +20,8 @@ type BulkOptions struct {
 	Rate     rate.Limit // lines a second; zero: no limit
 	Window   int        // lines awaiting their acknowledgement; zero: 256
 	// Retry is how long a line is offered again that a full queue or a lost
-	// connection refuses; zero: not at all.
+	// connection refuses, or no stream takes (then for ten seconds at most);
+	// zero: not at all.
 	Retry time.Duration
 	// From skips lines with a lower number; they still count for the ids of
 	// the lines after them.
@@ -184,8 +185,8 @@ func (b *bulk) send(ctx context.Context, line Line, key commands.Key) Sent {
 	giveUp := time.Now().Add(b.options.Retry)
 	wait := 100 * time.Millisecond
 	for {
-		sent.Ack, sent.Err = b.client.Send(ctx, key.Call(), line.Action, body)
-		if sent.Err == nil || ctx.Err() != nil || !mayPass(sent.Err) || time.Now().Add(wait).After(giveUp) {
+		sent.Ack, sent.Err = b.client.sendOnce(ctx, key.Call(), line.Action, body)
+		if sent.Err == nil || ctx.Err() != nil || !b.client.mayPass(sent.Err) || time.Now().Add(wait).After(giveUp) {
 			break
 		}
 		pause(ctx, wait)
@@ -203,7 +204,10 @@ func (b *bulk) send(ctx context.Context, line Line, key commands.Key) Sent {
 }
 
 // mayPass tells whether the same line may be stored later.
-func mayPass(err error) bool {
+func (c *Client) mayPass(err error) bool {
+	if nobodyListens(err) {
+		return !c.queue.lasts(c.electionWait)
+	}
 	refused, ok := errors.AsType[*RefusedError](err)
 	return ok && (refused.Why == Full || refused.Why == NoAnswer)
 }

@@ -29,6 +29,10 @@ type Client struct {
 
 	ackWait time.Duration // how long one publish waits for its acknowledgement
 	poll    time.Duration // how often a wait looks into the stream by itself
+
+	// electionWait is how long nobody may listen before that counts.
+	electionWait   time.Duration
+	queue, records absence // of CALL_COMMANDS and CALL_RESULTS
 }
 
 // New makes a client on an open connection, which stays the caller's to close.
@@ -40,7 +44,7 @@ func New(nc *nats.Conn, prefix commands.Prefix) (*Client, error) {
 	if !commands.ValidID(string(prefix)) {
 		return nil, fmt.Errorf("prefix %q cannot be used: want characters of A-Z a-z 0-9 _ -, not beginning with _", cut(string(prefix), 40))
 	}
-	c := &Client{nc: nc, prefix: prefix, ackWait: 10 * time.Second, poll: 5 * time.Second}
+	c := &Client{nc: nc, prefix: prefix, ackWait: 10 * time.Second, poll: 5 * time.Second, electionWait: 10 * time.Second}
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(c.ackWait))
 	if err != nil {
 		return nil, fmt.Errorf("JetStream: %w", err)

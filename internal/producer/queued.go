@@ -18,7 +18,10 @@ import (
 func (c *Client) queuedPlaces(ctx context.Context, f StopFilter, found map[commands.CallKey]Target) error {
 	name := c.prefix.Stream("COMMANDS")
 	filter := c.prefix.Command(commands.CallKey{Producer: f.producers(), CallRef: "*"}, commands.Place)
-	stream, err := c.js.Stream(ctx, name)
+	// Servers drop what they are asked about a stream without a leader.
+	look, cancel := context.WithTimeout(ctx, c.lookWait())
+	defer cancel()
+	stream, err := c.js.Stream(look, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("there is no stream %s: %w", name, errNotThere)
 	}

@@ -48,6 +48,7 @@ const (
 	codeNoMemory        = 10028
 	codeMessageTooLarge = 10054 // message size exceeds maximum allowed
 	codeStoreFailed     = 10077 // any limit of the stream, named in the text
+	codeInProcess       = 10158 // an earlier try with this message id is being stored just now
 )
 
 // refusal is the one place that knows what the server and the client say when
@@ -69,12 +70,14 @@ func (c *Client) refusal(subject string, size int, err error) error {
 			return refused(TooLarge, "the command has %d bytes, more than %s takes: a body may have %d", size, queue, commands.MaxBody)
 		case codeNoJetStream, codeNoJetStreamHere:
 			return refused(NoStream, "JetStream is not enabled for this account: nothing was stored")
+		case codeInProcess:
+			return refused(NoAnswer, "an earlier try of the same command is being stored just now: sending the same id again does no harm")
 		}
 		return refused(OtherRefusal, "%s refused the command: %s (%d)", queue, apiErr.Description, apiErr.ErrorCode)
 	}
 	switch {
-	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-		return refused(NoStream, "no stream takes %s: is %s there (worker provision), and the prefix %q right?", subject, queue, c.prefix)
+	case nobodyListens(err):
+		return refused(NoStream, "no stream takes %s: is %s there (worker provision) and the prefix %q right, or has it no leader just now?", subject, queue, c.prefix)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return refused(TooLarge, "the command has %d bytes, more than the server's max_payload of %d", size, c.nc.MaxPayload())
 	case isViolation(err):

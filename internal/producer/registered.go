@@ -29,7 +29,9 @@ const unreadable = "unreadable"
 // registered adds the live calls of the registry.
 func (c *Client) registered(ctx context.Context, f StopFilter, found map[commands.CallKey]Target) error {
 	bucket := c.prefix.Registry()
-	kv, err := c.js.KeyValue(ctx, bucket)
+	look, cancel := context.WithTimeout(ctx, c.lookWait())
+	defer cancel()
+	kv, err := c.js.KeyValue(look, bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return fmt.Errorf("there is no bucket %s: %w", bucket, errNotThere)
 	}

@@ -25,10 +25,24 @@ type Ack struct {
 var errNoAck = errors.New("no acknowledgement")
 
 // Send publishes one command and blocks until it is stored, at most ten
-// seconds; it does not look into the body. A name that
+// seconds, or ten more when nobody took it at first, as while the queue's
+// leader is elected; it does not look into the body. A name that
 // cannot be used is a *[commands.DecodeError]; every other error is a
 // *[RefusedError] that says why nothing was stored.
 func (c *Client) Send(ctx context.Context, call commands.CallKey, action commands.Action, body []byte) (Ack, error) {
+	for {
+		ack, err := c.sendOnce(ctx, call, action, body)
+		if !nobodyListens(err) || c.queue.lasts(c.electionWait) {
+			return ack, err
+		}
+		if pause(ctx, absencePause); ctx.Err() != nil {
+			return ack, err // certainly not stored
+		}
+	}
+}
+
+// sendOnce is Send that offers the command once.
+func (c *Client) sendOnce(ctx context.Context, call commands.CallKey, action commands.Action, body []byte) (Ack, error) {
 	if err := checkCall(call); err != nil {
 		return Ack{}, err
 	}
@@ -43,6 +57,9 @@ func (c *Client) Send(ctx context.Context, call commands.CallKey, action command
 		msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%s.%s", call.Producer, call.CallRef, id))
 	}
 	ack, err := c.publish(ctx, msg)
+	if !nobodyListens(err) {
+		c.queue.ends()
+	}
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		return Ack{}, refused
 	}

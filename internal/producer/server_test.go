@@ -79,7 +79,7 @@ func (b *bus) newClient(nc *nats.Conn) *Client {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	c.poll = 50 * time.Millisecond
+	c.poll, c.electionWait = 50*time.Millisecond, time.Second
 	return c
 }
 

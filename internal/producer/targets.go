@@ -138,7 +138,7 @@ func (c *Client) permitted(ctx context.Context, do func(context.Context) error) 
 // useless tells whether there is no use in scanning again. That nobody answers
 // counts only the first time: later it is a server that starts.
 func useless(err error, first bool) bool {
-	return hopeless(err, first) || errors.Is(err, errNotThere) || (first && errors.Is(err, nats.ErrNoResponders)) ||
+	return hopeless(err) || errors.Is(err, errNotThere) || (first && errors.Is(err, nats.ErrNoResponders)) ||
 		errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
 }
 

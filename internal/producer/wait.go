@@ -118,7 +118,7 @@ type follower struct {
 func (f *follower) follow(ctx context.Context, records <-chan *nats.Msg) (commands.Result, error) {
 	look := time.NewTimer(0) // at once: the command may have been done before
 	defer look.Stop()
-	looked := false
+	answered := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,11 +129,20 @@ func (f *follower) follow(ctx context.Context, records <-chan *nats.Msg) (comman
 			}
 		case <-look.C:
 			msg, err := f.client.lastRecord(ctx, "RESULTS", f.client.prefix.Result(f.key))
-			if ctx.Err() == nil && hopeless(err, !looked) {
+			again := f.client.poll
+			switch {
+			case ctx.Err() != nil: // which ends the next round
+			case hopeless(err):
 				return f.last, err
+			case !errors.Is(err, errNoDirectGet):
+				answered = true
+				f.client.records.ends()
+			case f.client.records.lasts(f.client.electionWait) && !answered:
+				return f.last, err
+			default:
+				again = min(again, absencePause)
 			}
-			looked = true
-			look.Reset(f.client.poll)
+			look.Reset(again)
 			// What came meanwhile is older than what was read.
 			for len(records) > 0 {
 				if done, err := f.hear(ctx, <-records); done || err != nil {

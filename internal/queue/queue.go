@@ -33,7 +33,11 @@ type Queue struct {
 
 // New opens the queue, which must exist, and listens for hints.
 func New(ctx context.Context, js jetstream.JetStream, prefix commands.Prefix, ackWait time.Duration, log *slog.Logger) (*Queue, error) {
-	s, err := js.Stream(ctx, prefix.Stream(streams.Commands))
+	var s jetstream.Stream
+	err := streams.AwaitLeader(ctx, nil, func(ctx context.Context) (err error) {
+		s, err = js.Stream(ctx, prefix.Stream(streams.Commands))
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open command queue: %w", err)
 	}
