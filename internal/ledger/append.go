@@ -68,13 +68,14 @@ func (j *Journal) Append(ctx context.Context, v *View, rec Record) error {
 
 // takesName tells whether the record makes the call's name stand for this
 // place command: from the first one that may have led to a call. One that ends
-// without ever having been begun leaves the name to a call that came to be.
+// without ever having been begun leaves the name to one that was: that may have
+// come to a call, also if nobody knows.
 func takesName(r commands.Result, v *View) bool {
 	switch {
 	case r.Action != commands.Place, r.Status == commands.Waiting, r.Status == commands.Rejected:
 		return false
 	}
-	return r.Attempts > 0 || v.Place == nil || v.Place.CallID == ""
+	return r.Attempts > 0 || v.Place == nil || v.Place.Attempts == 0
 }
 
 // publish stores msg with the compare-and-swap. When the acknowledgement is

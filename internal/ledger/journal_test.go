@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -92,41 +93,45 @@ func TestViewShowsOwnAndPlace(t *testing.T) {
 	}
 }
 
-func TestAPlaceThatWasNeverBegunLeavesTheNameToTheCall(t *testing.T) {
+func TestAPlaceThatWasNeverBegunLeavesTheNameToOneThatWas(t *testing.T) {
 	ctx := t.Context()
 	j := open(t, single(t), 1, 1)[0]
-	first := commands.Key{Producer: "crm", CallRef: "order-1", ID: "p1"}
-	second := commands.Key{Producer: "crm", CallRef: "order-1", ID: "p2"}
-	v, err := j.Read(ctx, first)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []commands.Status{commands.Started, commands.Accepted, commands.Succeeded} {
-		r := record(commands.Place, s, "n1")
-		r.Attempts, r.CallID = 1, "c1"
-		if err := j.Append(ctx, &v, r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if v, err = j.Read(ctx, second); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Append(ctx, &v, record(commands.Place, commands.Cancelled, "n2")); err != nil {
-		t.Fatal(err)
-	}
-	if v.PlaceID != "p1" {
-		t.Errorf("after a cancelled place that was never begun the name stands for %q; want p1", v.PlaceID)
-	}
-	begun := record(commands.Place, commands.Started, "n3")
-	begun.Attempts = 1
-	if v, err = j.Read(ctx, commands.Key{Producer: "crm", CallRef: "order-1", ID: "p3"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Append(ctx, &v, begun); err != nil {
-		t.Fatal(err)
-	}
-	if v.PlaceID != "p3" {
-		t.Errorf("after a place was begun the name stands for %q; want p3", v.PlaceID)
+	for _, row := range []struct {
+		name     string
+		callID   string
+		statuses []commands.Status
+	}{
+		{"a call", "c1", []commands.Status{commands.Started, commands.Accepted, commands.Succeeded}},
+		{"what may have come to a call", "", []commands.Status{commands.Started, commands.Unknown}},
+		{"what Graph refused", "", []commands.Status{commands.Started, commands.Failed}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			key := func(id string) commands.Key {
+				return commands.Key{Producer: "crm", CallRef: strings.ReplaceAll(row.name, " ", "-"), ID: id}
+			}
+			append := func(id string, callID string, attempts int, statuses ...commands.Status) ledger.View {
+				t.Helper()
+				v, err := j.Read(ctx, key(id))
+				for _, s := range statuses {
+					r := record(commands.Place, s, "n-"+id)
+					r.Attempts, r.CallID = attempts, callID
+					if err == nil {
+						err = j.Append(ctx, &v, r)
+					}
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				return v
+			}
+			append("p1", row.callID, 1, row.statuses...)
+			if v := append("p2", "", 0, commands.Waiting, commands.Cancelled); v.PlaceID != "p1" {
+				t.Errorf("after a cancelled place that was never begun the name stands for %q; want p1", v.PlaceID)
+			}
+			if v := append("p3", "", 1, commands.Started); v.PlaceID != "p3" {
+				t.Errorf("after a place was begun the name stands for %q; want p3", v.PlaceID)
+			}
+		})
 	}
 }
 
