@@ -18,6 +18,7 @@ import (
 // settle is step 8: what the answer means is stored, and then the command
 // leaves the queue, or goes back to it.
 func (j *job) settle(ctx context.Context, a answer) error {
+	begun := j.view.Own // "started", but for reads
 	err := j.settleOnce(ctx, a)
 	// The fold of events may have been faster: then what it wrote stands, and
 	// what is left is to let the command go.
@@ -25,7 +26,11 @@ func (j *job) settle(ctx context.Context, a answer) error {
 		if j.view, err = j.x.Journal.Read(ctx, j.key); err != nil {
 			return err
 		}
-		switch own := j.view.Own; { // never nil: "started" is ours
+		switch own := j.view.Own; {
+		case !j.m.Action.Read() && (own == nil || own.Seq < begun.Seq):
+			err = ledger.ErrMoved // a replica that is behind
+			time.Sleep(behindPause)
+			continue
 		case j.settled():
 			if err := j.strayCall(ctx, a); err != nil {
 				return err
@@ -44,6 +49,9 @@ func (j *job) settle(ctx context.Context, a answer) error {
 	}
 	return err
 }
+
+// behindPause is the wait for a replica that has not got what we wrote.
+const behindPause = 20 * time.Millisecond
 
 // errJournalBusy is not ErrMoved: the steps must not be taken again from the
 // first one, which would send a second time.
