@@ -30,7 +30,7 @@ func TestDefaultsRender(t *testing.T) {
 	if m.secret != nil || m.serviceMonitor != nil {
 		t.Error("a Secret or a ServiceMonitor is rendered; want neither by default")
 	}
-	want := []string{"serve", "--callback-listen=:8080", "--drain-delay=5s", "--metrics-listen=:9464", "--nats-url=nats://nats:4222"}
+	want := []string{"serve", "--callback-listen=:8080", "--drain-delay=5s", "--metrics-listen=:9464", "--nats-url=nats://nats:4222", "--nats-wait=30s"}
 	if diff := cmp.Diff(want, m.deployment.Spec.Template.Spec.Containers[0].Args); diff != "" {
 		t.Errorf("args (-want +got):\n%s", diff)
 	}
