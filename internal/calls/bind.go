@@ -3,7 +3,6 @@ package calls
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"callbus/internal/commands"
@@ -163,34 +162,4 @@ func (c *Calls) Placed(ctx context.Context, own *ledger.Record, limits commands.
 	}
 	c.hint(call)
 	return nil
-}
-
-// BindCall makes the name stand for a call that was not placed here. It
-// returns the owner of the call id, which is call itself when that worked.
-func (c *Calls) BindCall(ctx context.Context, call commands.CallKey, callID, tenant string, keepAlive bool) (commands.CallKey, error) {
-	incoming := commands.CallKey{Producer: commands.IncomingProducer, CallRef: commands.NormalCallID(callID)}
-	owner, err := c.Registry.Claim(ctx, callID, call)
-	if err != nil || owner != call {
-		return owner, err
-	}
-	was, _, err := c.Registry.Get(ctx, incoming)
-	if err != nil {
-		return owner, err
-	}
-	_, err = c.Registry.Update(ctx, call, func(e *Entry) bool {
-		if e.Is(callID) {
-			return false
-		}
-		fresh := Entry{CallID: callID, TenantID: tenant}
-		if was.Is(callID) {
-			fresh = was
-		}
-		fresh.KeepAlive, fresh.revision = keepAlive, e.revision
-		*e = fresh
-		return true
-	})
-	if err != nil {
-		return owner, fmt.Errorf("bind call: %w", err)
-	}
-	return owner, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,8 +43,11 @@ func (c *Calls) receive(ctx context.Context, msg jetstream.Msg) {
 // take folds one event: find the call, fold, store, settle, tell. Each step is
 // idempotent, and the whole is repeated after a failure.
 func (c *Calls) take(ctx context.Context, ev commands.Event) error {
-	call := ev.Call()
 	for {
+		if err := c.forward(ctx, &ev); err != nil {
+			return err
+		}
+		call := ev.Call()
 		e, known, err := c.Registry.Get(ctx, call)
 		if err != nil {
 			return err
@@ -73,6 +77,19 @@ func (c *Calls) take(ctx context.Context, ev commands.Event) error {
 	}
 }
 
+// forward gives an event of an incoming call that was claimed after it was stored
+// to whoever has claimed the call.
+func (c *Calls) forward(ctx context.Context, ev *commands.Event) error {
+	if ev.Producer != commands.IncomingProducer || ev.CallID == "" {
+		return nil
+	}
+	owner, ok, err := c.Registry.Owner(ctx, ev.CallID)
+	if ok {
+		ev.Producer, ev.CallRef = owner.Producer, owner.CallRef
+	}
+	return err
+}
+
 // find makes e the entry that the event is about; false when it is not to be
 // folded.
 func (c *Calls) find(ctx context.Context, ev commands.Event, e *Entry, known bool) (bool, error) {
@@ -94,7 +111,7 @@ func (c *Calls) find(ctx context.Context, ev commands.Event, e *Entry, known boo
 		if known && e.Live() {
 			return false, nil
 		}
-		if _, err := c.Registry.Claim(ctx, ev.CallID, ev.Call()); err != nil {
+		if owner, err := c.Registry.Claim(ctx, ev.CallID, ev.Call()); err != nil || owner != ev.Call() {
 			return false, err
 		}
 		*e = Entry{CallID: ev.CallID, TenantID: ev.TenantID, AcceptedAt: ev.Time, revision: e.revision}
@@ -117,6 +134,11 @@ func (c *Calls) follow(ctx context.Context, ev commands.Event, e Entry, changed,
 	}
 	if !e.Ended() && (answered || (e.Established() && ev.State == StateEstablished)) {
 		if err := c.watchEstablished(ctx, call, e); err != nil {
+			return err
+		}
+	}
+	if ev.Kind == commands.KindIncoming && e.Live() {
+		if err := c.watchIncoming(ctx, call, e); err != nil {
 			return err
 		}
 	}
@@ -209,6 +231,14 @@ func (c *Calls) hangUpOrphan(ctx context.Context, ev commands.Event) error {
 		return fmt.Errorf("hang up an orphan: %w", err)
 	}
 	if gone {
+		return nil
+	}
+	// One that takes its time to end is told once, however often it is heard of.
+	told, err := c.Events.Stored(ctx, ev.Call(), commands.KindOther, ev.CallID)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(told, func(e commands.Event) bool { return e.Reason == "orphan" }) {
 		return nil
 	}
 	c.log.Warn("orphan hung up", "producer", ev.Producer, "call_ref", ev.CallRef, "command_id", ev.CommandID, "call_id", ev.CallID)

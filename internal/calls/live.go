@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"callbus/internal/commands"
 	"callbus/internal/streams"
 )
 
@@ -17,6 +20,47 @@ var LiveStates = []string{StateIncoming, StateEstablishing, StateEstablished, St
 
 // liveEvery is how often live calls are told to whoever watches.
 const liveEvery = 2 * time.Second
+
+// eachLiveWithin bounds one reading of the registry.
+const eachLiveWithin = 2 * time.Minute
+
+// EachLive reads the registry once and hands over every call that lives. Any
+// replica may answer: an entry may be a little behind. An entry that cannot be
+// read is passed over. Its time is in proportion to what the registry holds, the
+// ended calls of a week included; it keeps nothing in memory.
+func (r *Registry) EachLive(ctx context.Context, tell func(commands.CallKey, *Entry)) error {
+	ctx, cancel := context.WithTimeout(ctx, eachLiveWithin)
+	defer cancel()
+	kv, err := r.js.KeyValue(ctx, r.bucket)
+	if err != nil {
+		return fmt.Errorf("read registry: %w", err)
+	}
+	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return fmt.Errorf("read registry: %w", err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("read registry: %w", ctx.Err())
+		case u, ok := <-w.Updates():
+			switch {
+			case !ok:
+				return errors.New("read registry: the server ended the watch")
+			case u == nil: // all that is there has been read
+				return nil
+			case strings.HasPrefix(u.Key(), idPrefix):
+				continue
+			}
+			producer, callRef, _ := strings.Cut(u.Key(), ".")
+			var e Entry
+			if json.Unmarshal(u.Value(), &e) == nil && e.Live() {
+				tell(commands.CallKey{Producer: producer, CallRef: callRef}, &e)
+			}
+		}
+	}
+}
 
 // WatchLive follows the registry and tells the number of live calls by state,
 // until ctx ends; the error is nil. It keeps one word for each live call. While

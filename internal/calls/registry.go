@@ -52,14 +52,14 @@ func (r *Registry) Get(ctx context.Context, c commands.CallKey) (e Entry, ok boo
 }
 
 // Put stores the entry if it has not moved since it was read, ErrConflict else.
-// Entries of ended calls expire by themselves.
+// Entries without a live call expire by themselves.
 func (r *Registry) Put(ctx context.Context, c commands.CallKey, e *Entry) error {
 	data, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode registry entry %s: %w", c, err)
 	}
 	var ttl time.Duration
-	if e.Ended() {
+	if !e.Live() { // ended, or a wish for a call that never came to be
 		ttl = endedTTL
 	}
 	revision, err := r.put(ctx, c.String(), data, e.revision, ttl)
@@ -68,6 +68,15 @@ func (r *Registry) Put(ctx context.Context, c commands.CallKey, e *Entry) error 
 	}
 	e.revision = revision
 	return nil
+}
+
+// Remove takes an entry out if it has not moved since it was read, ErrConflict
+// else.
+func (r *Registry) Remove(ctx context.Context, c commands.CallKey, e *Entry) error {
+	msg := nats.NewMsg(r.subject(c.String()))
+	msg.Header.Set("KV-Operation", "DEL")
+	_, err := r.publish(ctx, msg, e.revision, endedTTL)
+	return err
 }
 
 // Update reads, changes and stores an entry until no other writer interferes.
@@ -153,6 +162,10 @@ func (r *Registry) get(ctx context.Context, key string) ([]byte, uint64, error) 
 func (r *Registry) put(ctx context.Context, key string, data []byte, revision uint64, ttl time.Duration) (uint64, error) {
 	msg := nats.NewMsg(r.subject(key))
 	msg.Data = data
+	return r.publish(ctx, msg, revision, ttl)
+}
+
+func (r *Registry) publish(ctx context.Context, msg *nats.Msg, revision uint64, ttl time.Duration) (uint64, error) {
 	opts := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(revision)}
 	if ttl > 0 {
 		opts = append(opts, jetstream.WithMsgTTL(ttl))

@@ -37,24 +37,30 @@ func (c *Calls) watchPlaced(ctx context.Context, key commands.Key, e Entry, from
 			return err
 		}
 	}
-	longest := c.opts.MaxCallDuration
-	if s := time.Duration(e.Limits.CallSeconds) * time.Second; s > 0 && (longest == 0 || s < longest) {
-		longest = s
-	}
-	if longest > 0 {
-		return arm(timerDuration, e.AcceptedAt.Add(longest))
+	if d := c.longest(e.Limits); d > 0 {
+		return arm(timerDuration, e.AcceptedAt.Add(d))
 	}
 	return nil
 }
 
-// watchEstablished arms the keep-alive. Arming again moves it, which is harmless.
-func (c *Calls) watchEstablished(ctx context.Context, call commands.CallKey, e Entry) error {
-	if !e.KeepAlive {
-		return nil
+// longest is how long a call may last, 0 for no limit.
+func (c *Calls) longest(limits commands.CallLimits) time.Duration {
+	longest := c.opts.MaxCallDuration
+	if s := time.Duration(limits.CallSeconds) * time.Second; s > 0 && (longest == 0 || s < longest) {
+		longest = s
+	}
+	return longest
+}
+
+// watchIncoming arms the look at a call that came in and that nobody may decide
+// on: Graph gives it up, and the notification of that may be lost.
+func (c *Calls) watchIncoming(ctx context.Context, call commands.CallKey, e Entry) error {
+	if e.RespondBy.IsZero() {
+		return nil // the sweep looks after it
 	}
 	return c.timers.Arm(ctx, timers.Timer{
-		Key: callTimer(call), Kind: timerKeepAlive, CallID: e.CallID, TenantID: e.TenantID, Since: e.EstablishedAt,
-	}, time.Now().Add(c.opts.KeepAliveInterval))
+		Key: callTimer(call), Kind: timerHangup, CallID: e.CallID, TenantID: e.TenantID, Since: e.AcceptedAt,
+	}, e.RespondBy.Add(c.opts.SilentEvery))
 }
 
 // WatchOpen arms the look at an accepted operation, transfer or redirect.
@@ -106,10 +112,7 @@ func (c *Calls) Fire(ctx context.Context, t timers.Timer) (time.Time, error) {
 	case timerLook:
 		return c.fireLook(ctx, t, e, current)
 	case timerKeepAlive:
-		if !current || e.Ended() || !e.KeepAlive {
-			return time.Time{}, nil
-		}
-		return c.fireKeepAlive(ctx, call, e)
+		return c.fireKeepAlive(ctx, t, e, current)
 	case timerHangup:
 		if !current || e.Ended() {
 			return time.Time{}, nil
@@ -119,17 +122,7 @@ func (c *Calls) Fire(ctx context.Context, t timers.Timer) (time.Time, error) {
 		if !current || e.Ended() || (t.Kind == timerRing && !e.EstablishedAt.IsZero()) {
 			return time.Time{}, nil
 		}
-		reason := "ringSeconds"
-		if t.Kind == timerDuration {
-			reason = "maxCallDuration"
-			if e.Limits.CallSeconds > 0 {
-				reason = "callSeconds"
-			}
-		}
-		if e, err = c.WantHangup(ctx, call, reason); err != nil {
-			return time.Time{}, err
-		}
-		return c.fireHangup(ctx, call, e)
+		return c.fireLimit(ctx, t, e)
 	}
 	c.log.Error("timer of an unknown kind dropped", "kind", t.Kind)
 	return time.Time{}, nil
@@ -170,44 +163,55 @@ func (c *Calls) WantHangupOf(ctx context.Context, place commands.Key, reason, ha
 	return err
 }
 
+// fireLimit hangs up a call that rings or lasts too long. One of which no answer
+// was heard may have been answered: the news of that can be lost.
+func (c *Calls) fireLimit(ctx context.Context, t timers.Timer, e Entry) (time.Time, error) {
+	call := t.Key.Call()
+	r, err := c.graph.ReadCall(ctx, e.TenantID, e.CallID)
+	if err != nil {
+		return time.Time{}, err
+	}
+	reason := "ringSeconds"
+	switch {
+	case t.Kind == timerRing && !r.Gone && rank(r.State) >= rank(StateEstablished):
+		return time.Time{}, c.Tell(ctx, call, e, r)
+	case t.Kind == timerDuration && e.Limits.CallSeconds > 0:
+		reason = "callSeconds"
+	case t.Kind == timerDuration:
+		reason = "maxCallDuration"
+	}
+	if e, err = c.WantHangup(ctx, call, reason); err != nil {
+		return time.Time{}, err
+	}
+	return c.hangUp(ctx, call, e, r)
+}
+
 func (c *Calls) fireHangup(ctx context.Context, call commands.CallKey, e Entry) (time.Time, error) {
 	r, err := c.graph.ReadCall(ctx, e.TenantID, e.CallID)
 	if err != nil {
 		return time.Time{}, err
 	}
-	if !r.Gone {
-		if !e.HangupWanted {
-			return time.Time{}, c.Tell(ctx, call, e, r)
-		}
-		if r.Gone, err = c.graph.Hangup(ctx, e.TenantID, e.CallID); err != nil {
-			return time.Time{}, err
-		}
-	}
-	if r.Gone {
-		return time.Time{}, c.Tell(ctx, call, e, r)
-	}
-	return time.Now().Add(c.opts.HangupCheck), nil
+	return c.hangUp(ctx, call, e, r)
 }
 
-func (c *Calls) fireKeepAlive(ctx context.Context, call commands.CallKey, e Entry) (time.Time, error) {
-	gone, err := c.graph.KeepAlive(ctx, e.TenantID, e.CallID)
-	outcome := "succeeded"
+// hangUp deletes a call that is to end and that a reading found alive, and says
+// when to look again. What is over, or not to end, it passes on.
+func (c *Calls) hangUp(ctx context.Context, call commands.CallKey, e Entry, r Reading) (again time.Time, err error) {
 	switch {
-	case err != nil:
-		outcome = "failed"
-	case gone:
-		outcome = "gone"
+	case r.Gone:
+		return again, c.Tell(ctx, call, e, r)
+	case !e.HangupWanted && e.PlaceID == "" && rank(r.State) < rank(StateEstablished):
+		return time.Now().Add(lookAgain), nil // an incoming call: whatever comes of it, comes soon
+	case !e.HangupWanted:
+		return again, c.Tell(ctx, call, e, r)
 	}
-	if c.obs != nil {
-		c.obs.KeepAlive(outcome)
+	if r.Gone, err = c.graph.Hangup(ctx, e.TenantID, e.CallID); err != nil {
+		return again, err
 	}
-	if err != nil {
-		return time.Time{}, err
+	if r.Gone {
+		return again, c.Tell(ctx, call, e, r)
 	}
-	if gone {
-		return time.Time{}, c.look(ctx, call, e)
-	}
-	return time.Now().Add(c.opts.KeepAliveInterval), nil
+	return time.Now().Add(c.opts.HangupCheck), nil
 }
 
 // look reads the call and passes on what it shows as an event, so that

@@ -58,6 +58,10 @@ func New(js jetstream.JetStream, prefix commands.Prefix, log *slog.Logger) *Time
 // Arm sets or moves a timer: one key and kind hold one timer, the last one
 // armed. A time that is past fires at once. It blocks for one request.
 func (t *Timers) Arm(ctx context.Context, timer Timer, at time.Time) error {
+	return t.arm(ctx, timer, at)
+}
+
+func (t *Timers) arm(ctx context.Context, timer Timer, at time.Time, opts ...jetstream.PublishOpt) error {
 	body, err := json.Marshal(timer)
 	if err != nil {
 		return fmt.Errorf("encode timer: %w", err)
@@ -69,7 +73,7 @@ func (t *Timers) Arm(ctx context.Context, timer Timer, at time.Time) error {
 	msg.Header.Set("Nats-Schedule", "@at "+at.UTC().Format(time.RFC3339Nano))
 	msg.Header.Set("Nats-Schedule-Target", t.prefix.Due(timer.Key, string(timer.Kind)))
 	msg.Header.Set("Nats-TTL", "never") // else the stream's MaxAge deletes armed timers silently
-	if _, err := t.js.PublishMsg(ctx, msg); err != nil {
+	if _, err := t.js.PublishMsg(ctx, msg, opts...); err != nil {
 		return fmt.Errorf("arm timer %s of %s %s: %w", timer.Kind, timer.Key.Call(), timer.Key.ID, err)
 	}
 	return nil
@@ -79,13 +83,17 @@ func (t *Timers) Arm(ctx context.Context, timer Timer, at time.Time) error {
 // when all that were in work have ended. Work gets the context work.
 func (t *Timers) Run(take, work context.Context, slots int, handle Handler) {
 	streams.Consume(take, work, t.js, t.prefix.Stream(streams.Timers), streams.DueConsumer, slots, t.log,
-		func(ctx context.Context, msg jetstream.Msg) { t.fire(ctx, msg, handle) })
+		func(ctx context.Context, msg jetstream.Msg) { t.fire(take, ctx, msg, handle) })
 }
 
-// failedPause is the wait before a timer whose handler failed comes back.
-const failedPause = 2 * time.Second
+// The wait before a timer whose handler failed comes back; it doubles with each
+// failure, for what ails one timer mostly ails thousands.
+const (
+	failedPause = 2 * time.Second
+	failedMost  = 30 * time.Second
+)
 
-func (t *Timers) fire(ctx context.Context, msg jetstream.Msg, handle Handler) {
+func (t *Timers) fire(take, ctx context.Context, msg jetstream.Msg, handle Handler) {
 	timer, err := t.parse(msg.Subject(), msg.Data())
 	if err != nil {
 		t.log.Error("timer is unreadable", "subject", msg.Subject(), "err", err)
@@ -97,12 +105,26 @@ func (t *Timers) fire(ctx context.Context, msg jetstream.Msg, handle Handler) {
 		timer.Tries++
 		err = t.Arm(ctx, timer, again)
 	}
+	if err != nil && take.Err() != nil {
+		_ = msg.Nak() // stopping: another worker takes it at once
+		return
+	}
 	if err != nil {
 		t.log.Warn("timer failed, comes back", "kind", timer.Kind, "producer", timer.Key.Producer, "call_ref", timer.Key.CallRef, "command_id", timer.Key.ID, "err", err)
-		_ = msg.NakWithDelay(failedPause)
+		_ = msg.NakWithDelay(pause(msg))
 		return
 	}
 	_ = msg.Ack()
+}
+
+func pause(msg jetstream.Msg) time.Duration {
+	d := failedPause
+	if meta, err := msg.Metadata(); err == nil {
+		for n := uint64(1); n < meta.NumDelivered && d < failedMost; n++ {
+			d *= 2
+		}
+	}
+	return min(d, failedMost)
 }
 
 // Find returns the timer of the key and kind as it was armed last, or as it
