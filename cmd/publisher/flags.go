@@ -28,6 +28,8 @@ type cli struct {
 
 	Send  sendCmd  `cmd:"" help:"Publish the commands of an NDJSON file, or of standard input."`
 	Watch watchCmd `cmd:"" help:"Show results and events as they come."`
+
+	Explain explainCmd `cmd:"" help:"Say what a code of a result or event means; asks no server."`
 }
 
 // globals may stand anywhere on the command line. The variables that begin

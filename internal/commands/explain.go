@@ -9,27 +9,29 @@ import (
 // Explanation is what a code means.
 type Explanation struct {
 	// Code is "480/10037" (code and subcode of a resultInfo), "486" (any
-	// subcode), "8529" (an error code or a subcode) or a word.
-	Code string
+	// subcode), "8529" (an error code or a subcode), "HTTP 503" or a word.
+	Code string `json:"code"`
 	// Reason is the word for results and events, from an open set: "busy",
 	// "noAnswer", "declined", "ended", …
-	Reason  string
-	Class   Class
-	Message string
+	Reason  string `json:"reason"`
+	Class   Class  `json:"class"`
+	Message string `json:"message"`
 	// Hint says what to do about it; empty when there is nothing to do.
-	Hint string
+	Hint string `json:"hint,omitempty"`
 	// Retryable means that a new command with a new id may succeed.
-	Retryable bool
+	Retryable bool `json:"retryable"`
 	// Normal is true for the ordinary end of a call, false for a failure.
-	Normal bool
+	Normal bool `json:"normal"`
 	// Known is false when no row of the table fits: then the explanation is
 	// what the number's range says.
-	Known  bool
-	Source string
+	Known bool `json:"known"`
+	// Source is the page, the product or the standard that says so; "callbus" for
+	// words of our own.
+	Source string `json:"source,omitempty"`
 }
 
-// row is one line of the tables in explain_calls.go, explain_api.go and
-// explain_words.go.
+// row is one line of the tables in explain_calls.go, explain_api.go,
+// explain_http.go, explain_gateway.go and explain_words.go.
 type row struct {
 	code, reason          string
 	class                 Class
@@ -39,7 +41,7 @@ type row struct {
 
 // rows are all tables, the ones that a bare code is looked up in first to the
 // front: an error code may also be the subcode of a resultInfo.
-var rows = slices.Concat(apiRows, generalRows, callRows, gatewayRows, ownRows)
+var rows = slices.Concat(apiRows, generalRows, callRows, httpRows, gatewayRows, ownRows)
 
 var rowOf = func() map[string]row {
 	index := make(map[string]row, len(rows))
@@ -135,28 +137,6 @@ func byRange(code int, pair string) Explanation {
 		e.Class, e.Message = ClassInternal, "no meaning is known for this code"
 	}
 	return e
-}
-
-// Lookup finds every row about a code, a subcode, "code/subcode", a word or a
-// reason, in the order of the tables: 7000 is a normal end with code 200 and a
-// failed transfer with 500. It returns nil when nothing fits.
-func Lookup(text string) []Explanation {
-	text = strings.TrimSpace(text)
-	var found []Explanation
-	for _, r := range rows {
-		main, sub, _ := strings.Cut(r.code, "/")
-		if text != "" && (strings.EqualFold(text, r.code) || text == main || text == sub || strings.EqualFold(text, r.reason)) {
-			found = append(found, r.explanation())
-		}
-	}
-	if main, sub, ok := strings.Cut(text, "/"); ok && len(found) == 0 {
-		_, errMain := strconv.Atoi(main)
-		_, errSub := strconv.Atoi(sub)
-		if errMain == nil && errSub == nil {
-			return []Explanation{Explain(text)}
-		}
-	}
-	return found
 }
 
 // Explanations lists the whole table.

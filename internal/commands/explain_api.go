@@ -4,7 +4,6 @@ const (
 	srcSetup      = "Microsoft Teams, registering a calling bot; microsoft-graph-comms-samples issue 432"
 	srcLimits     = "Microsoft Graph, throttling limits; microsoft-graph-comms-samples issue 385"
 	srcOperations = "Microsoft Graph, call: cancelMediaProcessing and playPrompt"
-	srcErrors     = "Microsoft Graph, error responses and resource types"
 
 	hintSetup   = "check that the app is registered as a calling bot and has the permission and an administrator's consent in the tenant"
 	hintTenant  = "give the tenant the call takes place in as tenantId"
@@ -37,7 +36,7 @@ var apiRows = []row{
 	{"8520", "notSupported", ClassInvalid, false, "the action is not implemented", "", srcACS},
 	{"8519", "conflict", ClassConflict, true, "another action on the call is in progress", "send it after the other has finished, as wait \"turn\" does", srcACS},
 	{"8607", "conflict", ClassConflict, true, "a transfer is already in progress", "send it after the transfer has settled", srcACS},
-	{"8583", "conflict", ClassConflict, true, "the call's media do not allow the action now", hintState, srcACS},
+	{"8583", "conflict", ClassConflict, false, "the call's media do not go with the action", "check mediaConfig: prompts need service-hosted media", srcACS},
 	{"8516", "throttled", ClassThrottled, true, "the call is throttled", "slow down", srcACS},
 	{"8529", "monthlyCalls", ClassQuota, true, "the app's calls of this month are used up", "wait for the month's reset, or ask Microsoft for more", srcLimits},
 	{"8530", "liveCalls", ClassQuota, true, "too many calls of the app are up", "wait until calls end", srcLimits},
@@ -74,29 +73,4 @@ var apiRows = []row{
 	{"8586", "callbackSilent", ClassConfiguration, false, "the bot did not acknowledge the incoming call", "check that Microsoft reaches the callback URL", srcACS},
 	{"8587", "noAnswer", ClassCallee, false, "the bot did not answer or redirect in time", "redirect within 15 seconds of the incoming event", srcACS},
 	{"8610", "callbackSilent", ClassConfiguration, false, "the bot did not respond to a notification", "check that Microsoft reaches the callback URL", srcACS},
-}
-
-// gatewayRows are the words of Graph's gateway in front of the service.
-var gatewayRows = []row{
-	{"BadRequest", "badRequest", ClassInvalid, false, "Graph could not take the request", "check the parameters", srcErrors},
-	{"invalidRequest", "badRequest", ClassInvalid, false, "Graph could not take the request", "check the parameters", srcErrors},
-	{"InvalidAuthenticationToken", "notPermitted", ClassConfiguration, false, "Graph refused the token", hintSetup, srcErrors},
-	{"unauthenticated", "notPermitted", ClassConfiguration, false, "Graph saw no valid token", hintSetup, srcErrors},
-	{"Unauthorized", "notPermitted", ClassConfiguration, false, "Graph refused the token", hintSetup, srcErrors},
-	{"Forbidden", "notPermitted", ClassConfiguration, false, "the app may not do this", hintSetup, srcErrors},
-	{"accessDenied", "notPermitted", ClassConfiguration, false, "the app may not do this", hintSetup, srcErrors},
-	{"Authorization_RequestDenied", "notPermitted", ClassConfiguration, false, "the app may not do this", hintSetup, srcErrors},
-	{"NotFound", "callGone", ClassGone, false, "Graph does not know the call", "", srcErrors},
-	{"itemNotFound", "callGone", ClassGone, false, "Graph does not know the call", "", srcErrors},
-	{"Conflict", "conflict", ClassConflict, true, "the call's state does not allow it now", hintState, srcErrors},
-	{"TooManyRequests", "throttled", ClassThrottled, true, "Graph throttles the app", "slow down", srcErrors},
-	{"activityLimitReached", "throttled", ClassThrottled, true, "Graph throttles the app", "slow down", srcErrors},
-	{"notSupported", "notSupported", ClassInvalid, false, "the action is not supported", "", srcErrors},
-	{"quotaLimitReached", "quota", ClassQuota, true, "a quota is used up", "", srcErrors},
-	{"serviceNotAvailable", "serviceError", ClassTransient, true, "Graph is not available", "", srcErrors},
-	{"ServiceUnavailable", "serviceError", ClassTransient, true, "Graph is not available", "", srcErrors},
-	{"GatewayTimeout", "serviceError", ClassTransient, true, "the calling service did not answer Graph in time", "", srcErrors},
-	{"InternalServerError", "serviceError", ClassTransient, true, "Graph failed", hintSupport, srcErrors},
-	{"generalException", "serviceError", ClassTransient, true, "Graph failed without saying why", hintSupport, srcErrors},
-	{"UnknownError", "serviceError", ClassTransient, true, "Graph failed without saying why", hintSupport, srcErrors},
 }

@@ -81,27 +81,6 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestLookupFindsEveryMeaning(t *testing.T) {
-	codes := func(all []Explanation) (names []string) {
-		for _, e := range all {
-			names = append(names, e.Code)
-		}
-		return names
-	}
-	for text, want := range map[string][]string{
-		"7000":     {"200/7000", "500/7000"},
-		"500/7000": {"500/7000"},
-		"busy":     {"486", "600", "486/560486"},
-		"486/1":    {"486/1"},
-		"":         nil,
-		"nothing":  nil,
-	} {
-		if got := codes(Lookup(text)); !slices.Equal(got, want) {
-			t.Errorf("Lookup(%q) = %v; want %v", text, got, want)
-		}
-	}
-}
-
 func TestTheTableIsWhole(t *testing.T) {
 	seen := map[string]bool{}
 	for _, e := range Explanations() {
