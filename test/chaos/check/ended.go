@@ -56,8 +56,8 @@ func checkEnded(x *index, broken breach) {
 func checkStored(x *index, broken breach) {
 	stored := map[string]bool{}
 	for i := range x.h.Events {
-		if at := strings.LastIndexByte(x.h.Events[i].MessageID, '.'); at > 0 {
-			stored[x.h.Events[i].MessageID[:at]] = true
+		if id, _, ok := strings.Cut(x.h.Events[i].MessageID, "."); ok { // Graph's ids are GUIDs
+			stored[id] = true
 		}
 	}
 	for _, s := range x.simOrder {

@@ -70,7 +70,8 @@ type Event struct {
 	commands.Event
 	Seq    uint64
 	Stored time.Time
-	// MessageID is Nats-Msg-Id: "<Graph's message id>.<index>" of a notification.
+	// MessageID is Nats-Msg-Id: "<Graph's message id>.<index>.<hash>"
+	// of a notification.
 	MessageID string
 }
 
