@@ -146,6 +146,7 @@ func (f *serveFlags) options(log *slog.Logger) app.Options {
 	o.GraphTokenFile, o.AzureCredential = f.GraphTokenFile, graph.CredentialKind(f.AzureCredential)
 	o.Tenants, o.AllowPhone = orEnv(f.Tenant, "AZURE_TENANT_ID"), f.AllowPhone
 	o.CallbackURL, o.CallbackListen, o.CallbackTID = f.CallbackURL, f.CallbackListen, callbacks.RequireTID(f.CallbackRequireTID)
+	o.CallbackTLSCert, o.CallbackTLSKey, o.CallbackMaxConnections = f.CallbackTLSCert, f.CallbackTLSKey, f.CallbackMaxConnections
 	if len(f.CallbackOIDCURL) > 0 {
 		o.CallbackOIDCURLs = f.CallbackOIDCURL
 	}

@@ -62,13 +62,16 @@ type graphFlags struct {
 
 // callbackFlags receive Graph's notifications.
 type callbackFlags struct {
-	CallbackURL        string            `help:"Public https base of the notification endpoint, may carry a path; what Graph is told to call."`
-	CallbackListen     string            `default:":8080" help:"Address the notification endpoint listens on."`
-	CallbackOIDCURL    []string          `name:"callback-oidc-url" sep:"," help:"OpenID configuration whose keys sign notifications (repeatable; Microsoft's two by default)."`
-	CallbackIssuer     []string          `sep:"," help:"Accepted issuer (repeatable; Microsoft's two by default)."`
-	CallbackAudience   string            `help:"Audience of notifications, the app's client id (AZURE_CLIENT_ID by default)."`
-	CallbackRequireTID string            `name:"callback-require-tid" enum:"auto,always,never" default:"auto" help:"Whether a notification's token must name its tenant: auto (on per-call URLs), always or never."`
-	IncomingRoute      map[string]string `help:"Producer that gets incoming calls of a tenant or instance, TENANT=PRODUCER (repeatable with ;)."`
+	CallbackURL            string            `help:"Public https base of the notification endpoint, may carry a path; what Graph is told to call."`
+	CallbackListen         string            `default:":8080" help:"Address the notification endpoint listens on."`
+	CallbackOIDCURL        []string          `name:"callback-oidc-url" sep:"," help:"OpenID configuration whose keys sign notifications (repeatable; Microsoft's two by default)."`
+	CallbackIssuer         []string          `sep:"," help:"Accepted issuer (repeatable; Microsoft's two by default)."`
+	CallbackAudience       string            `help:"Audience of notifications, the app's client id (AZURE_CLIENT_ID by default)."`
+	CallbackTLSCert        string            `name:"callback-tls-cert" help:"Certificate of the notification endpoint with its intermediates, PEM file, read again when it changes; plain http behind a proxy by default."`
+	CallbackTLSKey         string            `name:"callback-tls-key" help:"Key of that certificate, PEM file."`
+	CallbackMaxConnections int               `default:"1024" help:"Open connections of the notification endpoint; for one more the longest idle one is closed."`
+	CallbackRequireTID     string            `name:"callback-require-tid" enum:"auto,always,never" default:"auto" help:"Whether a notification's token must name its tenant: auto (on per-call URLs), always or never."`
+	IncomingRoute          map[string]string `help:"Producer that gets incoming calls of a tenant or instance, TENANT=PRODUCER (repeatable with ;)."`
 }
 
 // serveFlags run the worker.

@@ -41,7 +41,12 @@ type Options struct {
 	CallbackIssuers  []string
 	CallbackAudience string
 	CallbackTID      callbacks.RequireTID
-	IncomingRoute    map[string]string
+	CallbackTLSCert  string // PEM file; empty: plain HTTP behind a proxy
+	CallbackTLSKey   string
+	// CallbackMaxConnections bounds the endpoint's open connections; 0 means
+	// callbacks.DefaultMaxConnections.
+	CallbackMaxConnections int
+	IncomingRoute          map[string]string
 
 	MetricsListen     string
 	Concurrency       int
@@ -68,7 +73,7 @@ func DefaultOptions() Options {
 	return Options{
 		NATS: natsconn.ConnOptions{Name: "callbus worker"}, Streams: streams.DefaultOptions(), StreamsMode: streams.ModeCreate,
 		Cloud: graph.PublicCloud, GraphRoute: graph.Communications, GraphTimeout: graph.DefaultTimeout, AzureCredential: graph.DefaultCredential,
-		CallbackListen: ":8080", CallbackOIDCURLs: callbacks.DefaultOIDCURLs, CallbackIssuers: callbacks.DefaultIssuers, CallbackTID: callbacks.TIDAuto,
+		CallbackListen: ":8080", CallbackOIDCURLs: callbacks.DefaultOIDCURLs, CallbackIssuers: callbacks.DefaultIssuers, CallbackTID: callbacks.TIDAuto, CallbackMaxConnections: callbacks.DefaultMaxConnections,
 		MetricsListen: ":9464", Concurrency: 64, TTL: commands.DefaultTTL,
 		ReconcileWait: 90 * time.Second, OperationTimeout: 10 * time.Minute, KeepAliveInterval: 15 * time.Minute,
 		MaxCallDuration: 4 * time.Hour, GracePeriod: 30 * time.Second,
@@ -76,7 +81,10 @@ func DefaultOptions() Options {
 	}
 }
 
-const graphKeepAliveLimit = 45 * time.Minute
+const (
+	graphKeepAliveLimit    = 45 * time.Minute
+	maxCallbackConnections = 100_000
+)
 
 // Validate reports everything that is wrong at once, naming the flags.
 func (o *Options) Validate() error {
@@ -166,6 +174,12 @@ func (o *Options) validateCallbacks() []error {
 		if err := checkURL(u); err != nil {
 			wrong = append(wrong, fmt.Errorf("--callback-oidc-url %w", err))
 		}
+	}
+	if (o.CallbackTLSCert == "") != (o.CallbackTLSKey == "") {
+		wrong = append(wrong, errors.New("--callback-tls-cert and --callback-tls-key go together: give both, or none behind a proxy that ends TLS"))
+	}
+	if n := o.CallbackMaxConnections; n < 0 || n > maxCallbackConnections {
+		wrong = append(wrong, fmt.Errorf("--callback-max-connections is %d: want 1 to %d", n, maxCallbackConnections))
 	}
 	if o.CallbackAudience == "" {
 		wrong = append(wrong, errors.New("--callback-audience is missing: the client id of the app, which AZURE_CLIENT_ID gives too"))

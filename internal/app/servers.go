@@ -38,6 +38,13 @@ func (w *Worker) openReceiver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: callbacks: %w", ErrOptions, err)
 	}
+	server := callbacks.ServerOptions{MaxConnections: o.CallbackMaxConnections, Counter: w.metrics, Logger: w.log}
+	if o.CallbackTLSCert != "" {
+		if server.Certificate, err = callbacks.LoadCertificate(o.CallbackTLSCert, o.CallbackTLSKey, w.log); err != nil {
+			return fmt.Errorf("%w: --callback-tls-cert, --callback-tls-key: %w", ErrOptions, err)
+		}
+	}
+	w.callbacks = callbacks.NewServer(w.receiver, server)
 	return nil
 }
 
@@ -61,21 +68,20 @@ func (w *Worker) CallbackAddr() string { return w.callbackListener.Addr().String
 
 // serve starts both servers and returns what stops them.
 func (w *Worker) serve(wg *sync.WaitGroup, fail func(error)) func() {
-	callback := callbacks.NewServer(w.receiver, w.log)
 	ops := &http.Server{Handler: metrics.Mux(w.reg, w.health), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
-	run := func(s *http.Server, l net.Listener) {
+	run := func(serve func(net.Listener) error, l net.Listener) {
 		wg.Go(func() {
-			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 				fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
 			}
 		})
 	}
-	run(callback, w.callbackListener)
-	run(ops, w.metricsListener)
+	run(w.callbacks.Serve, w.callbackListener)
+	run(ops.Serve, w.metricsListener)
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		_ = callback.Shutdown(ctx)
+		_ = w.callbacks.Shutdown(ctx)
 		_ = ops.Shutdown(ctx)
 	}
 }

@@ -47,15 +47,16 @@ type Worker struct {
 	metrics *metrics.Metrics
 	health  *metrics.Health
 
-	graph    *graph.Client
-	journal  *ledger.Journal
-	queue    *queue.Queue
-	gates    *pacing.Gates
-	timers   *timers.Timers
-	calls    *calls.Calls
-	executor *executor.Executor
-	auth     *callbacks.Auth
-	receiver *callbacks.Receiver
+	graph     *graph.Client
+	journal   *ledger.Journal
+	queue     *queue.Queue
+	gates     *pacing.Gates
+	timers    *timers.Timers
+	calls     *calls.Calls
+	executor  *executor.Executor
+	auth      *callbacks.Auth
+	receiver  *callbacks.Receiver
+	callbacks *callbacks.Server
 
 	stopping         atomic.Bool
 	metricsListener  net.Listener

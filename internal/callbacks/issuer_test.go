@@ -141,7 +141,7 @@ type token struct {
 	change jwt.MapClaims // nil values take a claim away
 }
 
-func (tk token) sign(t *testing.T, now time.Time) string {
+func (tk token) sign(t testing.TB, now time.Time) string {
 	t.Helper()
 	claims := jwt.MapClaims{
 		"aud": appID, "iss": IssuerBotFramework, "tid": tenant,

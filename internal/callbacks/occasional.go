@@ -24,6 +24,9 @@ func newOccasional(log *slog.Logger, now func() time.Time) *occasional {
 func (o *occasional) warn(msg, kind string, args ...any)  { o.at(slog.LevelWarn, msg, kind, args) }
 func (o *occasional) error(msg, kind string, args ...any) { o.at(slog.LevelError, msg, kind, args) }
 
+// info is for what is rare by itself.
+func (o *occasional) info(msg string, args ...any) { o.log.Info(msg, args...) }
+
 func (o *occasional) at(level slog.Level, msg, kind string, args []any) {
 	now := o.now()
 	o.mu.Lock()

@@ -36,8 +36,14 @@ type Notification struct {
 	Raw json.RawMessage // the value as received, in UTF-8
 }
 
+// MaxValues is how many notifications one body may hold. Documented bodies hold
+// one; each is stored by itself, all of them within one StoreTimeout.
+const MaxValues = 1000
+
+var errTooMany = fmt.Errorf("body holds too many notifications: want at most %d", MaxValues)
+
 // Parse reads a notification body. It fails only when there is no JSON, or nothing
-// in it that could be notifications; what it does not recognise comes back as kind
+// in it that could be notifications, or more than MaxValues; what it does not recognise comes back as kind
 // other, for a receiver that refused new types has broken bots before. It takes
 // the documented envelope with or without "@odata.type", a bare array and a bare
 // notification. Bytes that are no UTF-8 are read as Windows-1252, which Graph has
@@ -46,6 +52,9 @@ func Parse(body []byte) ([]Notification, error) {
 	values, err := envelope(toUTF8(body))
 	if err != nil {
 		return nil, err
+	}
+	if len(values) > MaxValues {
+		return nil, errTooMany
 	}
 	notes := make([]Notification, len(values))
 	for i, raw := range values {

@@ -14,8 +14,7 @@ import (
 )
 
 // Store keeps events. Append returns nil once the event is stored for good;
-// messageID names the event for deduplication and is empty when Graph gave no id.
-// It may return [ErrDuplicate] for an event that it has already, which counts as
+// messageID names the event for deduplication and is never empty. It may return [ErrDuplicate] for an event that it has already, which counts as
 // stored.
 type Store interface {
 	Append(ctx context.Context, e commands.Event, messageID string) error
@@ -41,7 +40,9 @@ type Counter interface {
 
 // Options configures [NewReceiver]. Auth, Store and Lookup are required.
 type Options struct {
-	BasePath string // of the public callback URL, e.g. "/calls"; may be empty
+	// BasePath is the path of the public callback URL, e.g. "/calls"; may be
+	// empty. A proxy may take it, or its beginning, away.
+	BasePath string
 	Auth     Verifier
 	Store    Store
 	Lookup   Lookup
@@ -70,10 +71,12 @@ type Options struct {
 //	503  something is not stored, or no keys are loaded yet: send it again
 //
 // A body may hold several notifications. When some are stored and others not, 503
-// makes Graph send all of them again and the store recognises the first by message
-// id. Without a message id a second delivery would store them twice, so once
-// something is stored the answer is 202 and the rest is lost, logged and counted;
-// reading the call makes up for it. Make one with [NewReceiver].
+// makes Graph send all of them again, and the store recognises the first by their
+// ids. No other answer may lose the rest.
+//
+// It works behind a proxy that ends TLS and takes a part of the path away. Of the
+// X-Forwarded headers it reads X-Forwarded-For, for the log alone: who may speak
+// is decided by the token, and what about by the path. Make one with [NewReceiver].
 type Receiver struct {
 	opts   Options
 	routes map[string]string
@@ -124,12 +127,16 @@ func NewReceiver(opts Options) (*Receiver, error) {
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	addr, ok := parseAddress(r.opts.BasePath, req.URL.Path)
 	if !ok {
-		http.NotFound(w, req)
+		r.opts.Counter.Notification("", OutcomeNotFound)
+		r.log.warn("request to a path that is no notification's", OutcomeNotFound, "path", shortPath(req),
+			"peer", req.RemoteAddr, "forwarded_for", forwardedFor(req))
+		refuse(w, "no such path", http.StatusNotFound)
 		return
 	}
 	if req.Method != http.MethodPost {
+		r.opts.Counter.Notification("", OutcomeNotFound)
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "want POST", http.StatusMethodNotAllowed)
+		refuse(w, "want POST", http.StatusMethodNotAllowed)
 		return
 	}
 	claims, ok := r.authorize(w, req, addr)
@@ -143,21 +150,22 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	// Graph giving up on us is no reason to leave half of it unstored.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), r.opts.StoreTimeout)
 	defer cancel()
-	if !r.store(ctx, notes, r.base(req, addr, claims), messageID(req)) {
+	now := r.opts.Now().UTC()
+	if !r.store(ctx, notes, baseEvent(req, addr, claims, now), identify(req, now)) {
 		http.Error(w, "not stored, send it again", http.StatusServiceUnavailable)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// base is what all events of one request share.
-func (r *Receiver) base(req *http.Request, addr address, claims Claims) commands.Event {
+// baseEvent is what all events of one request share.
+func baseEvent(req *http.Request, addr address, claims Claims, now time.Time) commands.Event {
 	return commands.Event{
 		Producer:    addr.place.Producer,
 		CallRef:     addr.place.CallRef,
 		CommandID:   addr.place.ID,
 		Attempt:     addr.attempt,
-		Time:        r.opts.Now().UTC(),
+		Time:        now,
 		TenantID:    claims.TenantID,
 		CallChainID: req.Header.Get("X-Microsoft-Skype-Chain-ID"),
 	}

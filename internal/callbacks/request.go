@@ -15,15 +15,22 @@ const (
 	OutcomeStored      = "stored"
 	OutcomeDuplicate   = "duplicate"   // stored before, says the store
 	OutcomeUnreadable  = "unreadable"  // no notification in it, or cut off
-	OutcomeTooLarge    = "tooLarge"    // more than MaxBody
+	OutcomeTooLarge    = "tooLarge"    // more than MaxBody, or than MaxValues in it
+	OutcomeTooSlow     = "tooSlow"     // not there within ReadTimeout
 	OutcomeStoreFailed = "storeFailed" // not stored, or its owner not found out
+	OutcomeNotFound    = "notFound"    // a path that is no notification's, or not POST
+
+	// OutcomeTooManyConnections is a connection that was closed to make room, or
+	// not let in; see [ServerOptions].
+	OutcomeTooManyConnections = "tooManyConnections"
 )
 
 // Outcomes lists every outcome that a [Counter] is told.
 var Outcomes = outcomes()
 
 func outcomes() []string {
-	all := []string{OutcomeStored, OutcomeDuplicate, OutcomeUnreadable, OutcomeTooLarge, OutcomeStoreFailed}
+	all := []string{OutcomeStored, OutcomeDuplicate, OutcomeUnreadable, OutcomeTooLarge, OutcomeTooSlow,
+		OutcomeStoreFailed, OutcomeNotFound, OutcomeTooManyConnections}
 	for _, r := range Refusals {
 		all = append(all, string(r))
 	}
@@ -41,7 +48,8 @@ func (r *Receiver) authorize(w http.ResponseWriter, req *http.Request, addr addr
 		reason = RefusedMalformed
 	}
 	r.opts.Counter.Notification("", string(reason))
-	r.log.warn("notification refused", string(reason), "reason", string(reason), "per_call", addr.perCall)
+	r.log.warn("notification refused", string(reason), "reason", string(reason), "per_call", addr.perCall,
+		"peer", req.RemoteAddr, "forwarded_for", forwardedFor(req))
 
 	status := http.StatusForbidden // as Microsoft's sample answers
 	switch {
@@ -51,8 +59,19 @@ func (r *Receiver) authorize(w http.ResponseWriter, req *http.Request, addr addr
 	case errors.Is(err, ErrNoKeys):
 		status = http.StatusServiceUnavailable
 	}
-	http.Error(w, reason.Error(), status)
+	refuse(w, reason.Error(), status)
 	return Claims{}, false
+}
+
+// refusedBodyWait is how long the body of a refused request is waited for. The
+// server reads it before it answers, to keep the connection usable; one who sends
+// slowly would hold it for the whole of the server's ReadTimeout.
+const refusedBodyWait = time.Second
+
+// refuse answers a request whose body was not read.
+func refuse(w http.ResponseWriter, text string, status int) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedBodyWait))
+	http.Error(w, text, status)
 }
 
 // bearer gives the token, "" when there is none.
@@ -83,34 +102,14 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) ([]Notificatio
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		status, outcome = http.StatusRequestEntityTooLarge, OutcomeTooLarge
 		err = errors.New("body is too large: want at most " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes")
+	} else if errors.Is(err, errTooMany) {
+		status, outcome = http.StatusRequestEntityTooLarge, OutcomeTooLarge
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
-		status = http.StatusRequestTimeout
+		status, outcome = http.StatusRequestTimeout, OutcomeTooSlow
 		err = errors.New("body is too slow")
 	}
 	r.opts.Counter.Notification("", outcome)
-	r.log.warn("notification not read", outcome, "reason", outcome, "err", err)
+	r.log.warn("notification not read", outcome, "reason", outcome, "err", err, "peer", req.RemoteAddr)
 	http.Error(w, err.Error(), status)
 	return nil, false
-}
-
-// maxMessageID bounds what a stranger can make us put into a header.
-const maxMessageID = 128
-
-// messageID is Graph's id of the request, "" when it is missing or unfit to be
-// a header of ours.
-func messageID(req *http.Request) string {
-	id := req.Header.Get("X-Microsoft-Skype-Message-ID")
-	unfit := func(c rune) bool { return c <= ' ' || c > '~' }
-	if len(id) > maxMessageID || strings.ContainsFunc(id, unfit) {
-		return ""
-	}
-	return id
-}
-
-// eventID names one of a request's events, "" without a message id.
-func eventID(messageID string, index int) string {
-	if messageID == "" {
-		return ""
-	}
-	return messageID + "." + strconv.Itoa(index)
 }

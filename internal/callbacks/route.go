@@ -37,9 +37,12 @@ type address struct {
 // parseAddress reads a request's path; ok is false for one that is neither the
 // webhook nor a call's, which includes names that no command can have.
 func parseAddress(basePath, path string) (a address, ok bool) {
-	rest, ok := strings.CutPrefix(path, basePath+WebhookPath)
-	if !ok {
-		return address{}, false
+	rest, whole := strings.CutPrefix(path, basePath+WebhookPath)
+	if !whole {
+		var left string
+		if left, rest, ok = strings.Cut(path, WebhookPath); !ok || !endsPath(basePath, left) {
+			return address{}, false
+		}
 	}
 	if rest == "" || rest == "/" {
 		return address{}, true
@@ -57,6 +60,12 @@ func parseAddress(basePath, path string) (a address, ok bool) {
 	attempt, err := strconv.ParseUint(parts[4], 10, 31)
 	a.attempt = int(attempt)
 	return a, err == nil
+}
+
+// endsPath tells whether the end of the base path is what is left of it: a proxy
+// may have taken whole segments away from its beginning.
+func endsPath(basePath, left string) bool {
+	return strings.HasSuffix(basePath, left) && (left == "" || left[0] == '/')
 }
 
 // owner finds whose event a notification on the global webhook is: of the

@@ -8,30 +8,22 @@ import (
 )
 
 // store keeps the events of one body, in order and each independently, and
-// tells whether the answer may be 202; see [Receiver] for a body stored in part.
-func (r *Receiver) store(ctx context.Context, notes []Notification, base commands.Event, messageID string) bool {
-	var stored, failed int
+// tells whether all of them are stored.
+func (r *Receiver) store(ctx context.Context, notes []Notification, base commands.Event, id identity) bool {
+	all := true
 	for i, n := range notes {
-		err := r.append(ctx, n, base, eventID(messageID, i))
+		err := r.append(ctx, n, base, id.event(i, n.Raw))
 		outcome := OutcomeStored
 		switch {
 		case errors.Is(err, ErrDuplicate):
 			outcome = OutcomeDuplicate
-			stored++
 		case err != nil:
-			outcome = OutcomeStoreFailed
-			failed++
+			outcome, all = OutcomeStoreFailed, false
 			r.log.error("notification not stored", OutcomeStoreFailed, "kind", string(n.Kind), "err", err)
-		default:
-			stored++
 		}
 		r.opts.Counter.Notification(string(n.Kind), outcome)
 	}
-	if failed > 0 && stored > 0 && messageID == "" {
-		r.log.error("notifications lost", "lost", "lost", failed, "stored", stored)
-		return true
-	}
-	return failed == 0
+	return all
 }
 
 func (r *Receiver) append(ctx context.Context, n Notification, base commands.Event, id string) error {

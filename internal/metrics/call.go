@@ -22,8 +22,8 @@ type callMetrics struct {
 // before the kind is known, mostly because its token does not hold.
 var (
 	storeOutcomes  = []string{"stored", "duplicate", "storeFailed"}
-	unreadOutcomes = []string{"unreadable", "tooLarge", "noToken", "malformed", "badAlgorithm", "unknownKey",
-		"badSignature", "issuer", "audience", "expired", "notYetValid", "tenant", "noTenant"}
+	unreadOutcomes = []string{"unreadable", "tooLarge", "tooSlow", "notFound", "tooManyConnections", "noToken", "malformed", "badAlgorithm",
+		"unknownKey", "badSignature", "issuer", "audience", "expired", "notYetValid", "tenant", "noTenant"}
 	notificationOutcomes = newLabelSet(slices.Concat(storeOutcomes, unreadOutcomes)...)
 )
 
