@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 	p := &process{t: t, cmd: exec.Command(self, args...), ended: make(chan struct{})}
 	p.cmd.Env = append([]string{asWorker + "=1"}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	hearInterrupts()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +59,15 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 	})
 	return p
 }
+
+// hearInterrupts lets the programs that are started hear an interrupt. A shell
+// ignores it for what it runs in the background, and so would they; a signal that
+// this process catches is back at its default in what it starts.
+var hearInterrupts = sync.OnceFunc(func() {
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
+})
 
 // stop sends a signal and returns the exit code, and how long the program took.
 func (p *process) stop(sig os.Signal) (code int, took time.Duration) {
