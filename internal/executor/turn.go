@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
 	"callbus/internal/ledger"
@@ -16,9 +19,8 @@ import (
 // is sent; a hang-up overtakes.
 func (j *job) turn(ctx context.Context) (bool, error) {
 	now := time.Now()
-	sent := j.view.Own != nil && j.view.Own.Status == commands.Started
 	switch late := !now.Before(j.expiry); {
-	case late && !sent:
+	case late && !j.begun():
 		return false, j.fail(ctx, commands.Expired, expired(j.expiry))
 	case late:
 		return false, j.fail(ctx, commands.Unknown, answerLost())
@@ -34,6 +36,13 @@ func (j *job) turn(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	j.first = head
+	if head && !j.begun() && j.cmd.NotBefore.After(j.m.Published) {
+		if met, err := j.meets(ctx); err != nil {
+			return false, err
+		} else if met {
+			return false, j.wait(ctx, "callNotReady", time.Time{})
+		}
+	}
 	if head && j.cmd.Wait == commands.WaitTurn {
 		// What made this the head may have happened since the call was looked at.
 		if current, err := j.x.Journal.Current(ctx, &j.view); err != nil || !current {
@@ -66,15 +75,57 @@ func (j *job) othersDone() bool {
 	return !j.entry.Waits(j.key.ID)
 }
 
+// begun tells whether the command was sent, or may have been.
+func (j *job) begun() bool { return j.view.Own != nil && j.view.Own.Status == commands.Started }
+
 // passed tells whether an older command of the call may be stepped over: its
-// record is accepted or final, which never reverts, or it is not due.
+// record is accepted or final, which never reverts, or it is not due. One that
+// was begun goes on before a delayed one that was not, which it has stepped over
+// when it was begun; and one that a worker with another clock has begun is not
+// stepped over, whatever our clock says.
 func (j *job) passed(ctx context.Context, q *queue.Queued) (bool, error) {
 	id, notBefore := peek(q)
-	if time.Now().Before(notBefore) {
+	key := commands.Key{Producer: j.key.Producer, CallRef: j.key.CallRef, ID: id}
+	due := !time.Now().Before(notBefore)
+	if due && !(j.begun() && notBefore.After(q.Time)) {
+		r, err := j.x.Journal.Final(ctx, key)
+		return r != nil, err
+	}
+	r, err := j.x.Journal.Last(ctx, key)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
 	}
-	r, err := j.x.Journal.Final(ctx, commands.Key{Producer: j.key.Producer, CallRef: j.key.CallRef, ID: id})
-	return r != nil, err
+	return err == nil && r.Status != commands.Started, err
+}
+
+// meets tells whether a younger command of the call is with Graph, or may be:
+// it stepped over this one, which was not due. Only the first one that still
+// matters can be. Whether one is begun between this look and our own "started",
+// the compare-and-swap tells.
+func (j *job) meets(ctx context.Context) (bool, error) {
+	for seq := j.m.Seq + 1; ; {
+		q, err := j.x.Queue.Next(ctx, j.m.Call, seq)
+		if q == nil || err != nil {
+			return false, err
+		}
+		seq = q.Seq + 1
+		if q.Action == commands.Hangup {
+			continue
+		}
+		id, notBefore := peek(q)
+		r, err := j.x.Journal.Last(ctx, commands.Key{Producer: j.key.Producer, CallRef: j.key.CallRef, ID: id})
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			r = &ledger.Record{}
+		case err != nil:
+			return false, err
+		case r.Status == commands.Started:
+			return true, nil
+		}
+		if !r.Final && r.Status != commands.Accepted && !time.Now().Before(notBefore) {
+			return false, nil
+		}
+	}
 }
 
 // peek reads what the order of commands depends on, without judging the rest.
