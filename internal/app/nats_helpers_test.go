@@ -45,7 +45,7 @@ func openLogged(t *testing.T, o graphsim.Options) (*counter, *logLines) {
 	log := &logLines{t: t}
 	return openCounter(t, o, func(o *Options) {
 		o.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		o.GraphTimeout, o.Streams.AckWait, o.ReconcileWait = time.Second, 3*time.Second, 5*time.Second
+		o.GraphTimeout, o.Streams.AckWait, o.ReconcileWait = time.Second, 3*time.Second, 15*time.Second
 	}), log
 }
 

@@ -138,15 +138,19 @@ func checkFinals(t *testing.T, all []commands.Result, nCalls int) {
 
 // checkRequests wants each call created once and its requests, but for refused
 // ones, in the order of publication and one after the other.
-func checkRequests(t *testing.T, sim *graphsim.Server, nCalls int) {
+// It leaves the reads in again out of account: one that was in hand when its
+// message came a second time may be done twice.
+func checkRequests(t *testing.T, sim *graphsim.Server, nCalls int, again ...string) {
 	t.Helper()
 	calls := sim.Sim.Calls()
 	if len(calls) != nCalls {
 		t.Errorf("Graph has %d calls; want %d", len(calls), nCalls)
 	}
-	want := make([]string, len(burst))
-	for i, b := range burst {
-		want[i] = b.operation
+	var want []string
+	for _, b := range burst {
+		if !slices.Contains(again, b.operation) {
+			want = append(want, b.operation)
+		}
 	}
 	refused := 0
 	byCall := map[string][]graphsim.Request{}
@@ -167,6 +171,9 @@ func checkRequests(t *testing.T, sim *graphsim.Server, nCalls int) {
 		var got []string
 		var before graphsim.Request
 		for _, r := range byCall[c.CallRef] {
+			if slices.Contains(again, r.Operation) {
+				continue
+			}
 			got = append(got, r.Operation)
 			if r.Start.Before(before.End) {
 				t.Errorf("%s: %s began before %s had ended", c.CallRef, r.Operation, before.Operation)

@@ -304,4 +304,3 @@ func BenchmarkSweep(b *testing.B) {
 		}
 	}
 }
-

@@ -80,6 +80,7 @@ func TestConsumeGoesOnWhenWhatIsMissingExistsAgain(t *testing.T) {
 			p.run(dial(t, serverURL), &log, c.handle)
 			p.send("before")
 			until(t, "the first message", func() bool { return c.has("before") })
+			until(t, "its acknowledgement is stored", func() bool { i := p.info(); return i.NumPending == 0 && i.NumAckPending == 0 })
 			if err := row.remove(p); err != nil {
 				t.Fatal(err)
 			}

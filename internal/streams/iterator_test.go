@@ -159,10 +159,10 @@ func TestNormalWaitsAreLeftAlone(t *testing.T) {
 func TestBusyConsumersAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := newPost(t)
-	const workers, messages = 4, 400
+	const workers, messages = 4, 200
 	failed, served := make(chan error, workers), make(chan struct{}, messages)
 	for range workers {
-		it := p.open(serverURL, Asking{Batch: 1, Expiry: time.Second, LookEvery: 25 * time.Millisecond})
+		it := p.open(serverURL, Asking{Batch: 1, Expiry: time.Second, LookEvery: 100 * time.Millisecond})
 		go func() {
 			for {
 				msg, err := it.Next()
@@ -175,7 +175,7 @@ func TestBusyConsumersAreLeftAlone(t *testing.T) {
 			}
 		}()
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range messages {
 		<-tick.C

@@ -261,8 +261,14 @@ func TestRunGoesOnWhenItsConsumerIsMadeAnew(t *testing.T) {
 	if err := timers.js.DeleteConsumer(t.Context(), name, streams.DueConsumer); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := timers.js.CreateConsumer(t.Context(), name, cons.CachedInfo().Config); err != nil {
-		t.Fatal(err)
+	// The server may still be taking the old one's files away.
+	for end := time.Now().Add(soon); ; {
+		if _, err = timers.js.CreateConsumer(t.Context(), name, cons.CachedInfo().Config); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
 	arm(t, timers, Timer{Key: key, Kind: "ring"}, time.Now())
 	for range 2 { // the new consumer reads from the start
