@@ -75,7 +75,8 @@ func TestRestartsUnderLoad(t *testing.T) {
 
 // checkRequestsOfRestarts wants each call's requests in the order of publication
 // and one after the other. One that may be repeated may have been, directly:
-// its worker could not store in time what Graph had answered.
+// its worker could not store in time what Graph had answered. The repetition of a
+// read may still be under way when the call goes on.
 func checkRequestsOfRestarts(t *testing.T, sim *graphsim.Server, nCalls int) {
 	t.Helper()
 	var want []string
@@ -93,13 +94,15 @@ func checkRequestsOfRestarts(t *testing.T, sim *graphsim.Server, nCalls int) {
 	for ref, requests := range byCall {
 		var got []string
 		var before graphsim.Request
+		repeated := false
 		for _, r := range requests {
-			if r.Start.Before(before.End) {
+			if r.Start.Before(before.End) && !(repeated && slices.Contains([]string{"getCall", "listParticipants"}, before.Operation)) {
 				t.Errorf("%s: %s began before %s had ended", ref, r.Operation, before.Operation)
 			}
 			if r.Operation != before.Operation || slices.Contains(once, r.Operation) {
 				got = append(got, r.Operation)
 			}
+			repeated = r.Operation == before.Operation
 			before = r
 			if r.Operation == "deleteCall" {
 				break // what follows is the worker's own look
