@@ -60,7 +60,9 @@ func (c *Calls) Settle(ctx context.Context, key commands.Key, callID string, out
 				}
 				continue
 			}
-			if err := c.buryUnknown(ctx, key, own.Action, out.Error); err != nil {
+			if err := c.buryUnknown(ctx, key, own.Action, out.Error); errors.Is(err, ledger.ErrMoved) {
+				continue
+			} else if err != nil {
 				return false, err
 			}
 		}

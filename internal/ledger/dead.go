@@ -46,13 +46,18 @@ func (j *Journal) History(ctx context.Context, key commands.Key) ([]Record, erro
 
 // Bury stores a dead letter, with the command's records in it. The same cause
 // for the same message is stored once within the stream's window. It blocks
-// until the letter is stored; only then may the command leave the queue.
+// until the letter is stored; only then may the command leave the queue. A letter
+// that says unknown of a command with a final record is not stored, ErrMoved:
+// somebody has found out meanwhile.
 func (j *Journal) Bury(ctx context.Context, letter commands.DeadLetter) error {
 	records, err := j.History(ctx, letter.Key())
 	if err != nil {
 		return err
 	}
 	for _, r := range records {
+		if r.Final && letter.Cause == commands.CauseUnknown {
+			return ErrMoved
+		}
 		letter.Ledger = append(letter.Ledger, r.Result)
 	}
 	letter.Time = time.Now().UTC()

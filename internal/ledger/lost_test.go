@@ -342,3 +342,27 @@ func TestADeadLetterWhoseAcknowledgementWasLostIsStoredOnce(t *testing.T) {
 		t.Errorf("%d letters of %d tries; want one of two", n, spoilt.Load())
 	}
 }
+
+// TestNoLetterSaysUnknownOfWhatIsKnown: another writer was faster with the record.
+func TestNoLetterSaysUnknownOfWhatIsKnown(t *testing.T) {
+	ctx := t.Context()
+	d := newDesk(t)
+	letter := aLetter()
+	v, err := d.j.Read(ctx, letter.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []commands.Status{commands.Started, commands.Accepted, commands.Succeeded} {
+		if err := d.j.Append(ctx, &v, record(letter.Action, s, "n1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	letter.Cause = commands.CauseUnknown
+	if err := d.j.Bury(ctx, letter); !errors.Is(err, ledger.ErrMoved) || d.count("CALL_DEAD") != 0 {
+		t.Errorf("Bury() = %v, %d letters; want ErrMoved and none", err, d.count("CALL_DEAD"))
+	}
+	letter.Cause = commands.CauseIDConflict
+	if err := d.j.Bury(ctx, letter); err != nil || d.count("CALL_DEAD") != 1 {
+		t.Errorf("Bury() of another body = %v, %d letters; want it stored", err, d.count("CALL_DEAD"))
+	}
+}
