@@ -35,6 +35,10 @@ const (
 	timerSlots = 32
 )
 
+// sweepEvery is how often the registry is swept for calls that nothing looks
+// after. The first sweep comes with the start.
+const sweepEvery = 10 * time.Minute
+
 // Worker is one running worker. Make it with NewWorker, which connects and
 // provisions, then call Run.
 type Worker struct {
@@ -224,6 +228,7 @@ func (w *Worker) parts(take, work context.Context) []func() error {
 	parts := []func() error{
 		func() error { w.calls.Run(take, work, foldSlots); return nil },
 		func() error { w.timers.Run(take, work, timerSlots, w.calls.Fire); return nil },
+		func() error { w.calls.KeepSwept(take, sweepEvery); return nil },
 		func() error { return w.gates.Run(take) },
 		func() error { return w.watchBacklog(take) },
 		func() error { return w.watchCalls(take) },

@@ -12,6 +12,8 @@ type Behaviour struct {
 	atOnce bool     // the end comes at once
 	shares bool
 	leaves bool
+	silent bool // its audio never becomes active
+	brief  bool // leaves before its audio becomes active
 }
 
 type callEnd struct {
@@ -33,6 +35,8 @@ var Behaviours = []Behaviour{
 		end: &callEnd{500, 1005, "Media connectivity to the bot failed."}},
 	{Suffix: "777", Means: "answers, then starts to share content", shares: true},
 	{Suffix: "333", Means: "answers, then hangs up after a short time", leaves: true},
+	{Suffix: "408", Means: "answers, and its audio never becomes active", silent: true},
+	{Suffix: "444", Means: "answers and hangs up at once, before its audio becomes active", leaves: true, brief: true},
 	{Suffix: "660", Means: "voicemail answers; nothing else differs"},
 }
 

@@ -15,6 +15,7 @@ const (
 	stateIncoming         = "incoming"
 	stateEstablishing     = "establishing"
 	stateEstablished      = "established"
+	stateHold             = "hold"
 	stateTransferring     = "transferring"
 	stateTransferAccepted = "transferAccepted"
 	stateRedirecting      = "redirecting"
@@ -58,6 +59,7 @@ type call struct {
 	participants []*participant
 	rosterSeq    int
 	prompts      []*prompt // the first is running
+	operations   []*Operation
 	sessions     []string
 
 	timers        map[string]*timer
@@ -183,6 +185,7 @@ type Call struct {
 	// OpenPrompts counts the running and the queued ones.
 	OpenPrompts            int            `json:"openPrompts"`
 	ContentSharingSessions []string       `json:"contentSharingSessions,omitempty"`
+	Operations             []Operation    `json:"operations,omitempty"` // in order of their requests
 	Requests               []Request      `json:"requests"` // on this call, in order of arrival
 	Notifications          []Notification `json:"notifications"`
 }
@@ -204,6 +207,9 @@ func (s *Sim) snapshotLocked(c *call) Call {
 	}
 	for i, n := range c.notifications {
 		shot.Notifications[i] = *n
+	}
+	for _, o := range c.operations {
+		shot.Operations = append(shot.Operations, *o)
 	}
 	return shot
 }

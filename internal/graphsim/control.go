@@ -34,7 +34,7 @@ func (s *Sim) routeControl(mux *http.ServeMux) {
 		})
 	}
 	handle("/_sim/", func(r *http.Request) (any, error) {
-		return nil, fmt.Errorf("%s %s: the control API has GET calls, calls/{id}, stats, requests, faults, limits; PUT faults, limits; DELETE faults, calls; POST incoming, calls/{id}/hangup, calls/{id}/content-sharing, keys/rotate", r.Method, r.URL.Path)
+		return nil, fmt.Errorf("%s %s: the control API has GET calls, calls/{id}, stats, requests, faults, limits; PUT faults, limits; DELETE faults, calls; POST incoming, calls/{id}/hangup, calls/{id}/hold, calls/{id}/roster, calls/{id}/content-sharing, keys/rotate", r.Method, r.URL.Path)
 	})
 	handle("GET /_sim/calls", func(*http.Request) (any, error) { return object{"calls": s.Calls()}, nil })
 	handle("GET /_sim/calls/{id}", func(r *http.Request) (any, error) {
@@ -66,16 +66,27 @@ func (s *Sim) routeControl(mux *http.ServeMux) {
 		}
 		return nil, nil
 	})
-	handle("POST /_sim/calls/{id}/content-sharing", func(r *http.Request) (any, error) {
-		var in struct {
-			Action string `json:"action"`
-		}
-		if r.ContentLength != 0 {
-			if err := readStrict(r, &in); err != nil {
-				return nil, err
+	act := func(do func(id, action string) error) func(r *http.Request) (any, error) {
+		return func(r *http.Request) (any, error) {
+			var in struct {
+				Action string `json:"action"`
 			}
+			if r.ContentLength != 0 {
+				if err := readStrict(r, &in); err != nil {
+					return nil, err
+				}
+			}
+			return nil, do(r.PathValue("id"), in.Action)
 		}
-		return nil, s.ShareContent(r.PathValue("id"), in.Action)
+	}
+	handle("POST /_sim/calls/{id}/hold", act(s.Hold))
+	handle("POST /_sim/calls/{id}/content-sharing", act(s.ShareContent))
+	handle("POST /_sim/calls/{id}/roster", func(r *http.Request) (any, error) {
+		var in RosterChange
+		if err := readStrict(r, &in); err != nil {
+			return nil, err
+		}
+		return nil, s.ChangeRoster(r.PathValue("id"), in)
 	})
 	handle("POST /_sim/keys/rotate", func(*http.Request) (any, error) {
 		kid, err := s.RotateKey()

@@ -20,6 +20,8 @@
 //	…500  the bot's media fails: terminated 500/1005 after AnswerAfter
 //	…777  answers and starts to share content
 //	…333  answers and hangs up after HangupAfter
+//	…408  answers, and its audio never becomes active
+//	…444  answers and hangs up at once, before its audio becomes active
 //	…660  is answered by voicemail, which looks like any answer
 //	else  answers after AnswerAfter
 //

@@ -70,7 +70,7 @@ func (s *Sim) establishLocked(c *call) {
 		}
 	}
 	s.notifyCallLocked(c, "updated", c.partial(members))
-	shares, leaves := false, false
+	var shares, leaves, silent, brief bool
 	if !c.p2p() {
 		c.join(s.botInfo(c), true)
 	}
@@ -82,19 +82,28 @@ func (s *Sim) establishLocked(c *call) {
 		if !c.p2p() {
 			c.join(t, false)
 		}
-		shares, leaves = shares || b.shares, leaves || b.leaves
+		shares, leaves, silent, brief = shares || b.shares, leaves || b.leaves, silent || b.silent, brief || b.brief
 	}
 	s.rosterLocked(c, c.participants)
-	s.inLocked(c, "audio", s.opts.StepDuration, func() {
-		c.audio = "active"
-		s.notifyCallLocked(c, "updated", c.partial(object{"id": c.id, "mediaState": mediaState("active")}))
-	})
+	if brief {
+		s.inLocked(c, "leave", s.opts.StepDuration/2, func() { s.remoteHangupLocked(c) })
+		return
+	}
+	if !silent {
+		s.inLocked(c, "audio", s.opts.StepDuration, func() { s.audioLocked(c, "active") })
+	}
 	if shares {
 		s.inLocked(c, "share", 2*s.opts.StepDuration, func() { s.startSharingLocked(c) })
 	}
 	if leaves {
 		s.inLocked(c, "leave", s.opts.HangupAfter, func() { s.remoteHangupLocked(c) })
 	}
+}
+
+// audioLocked changes whether the call's audio flows, and tells so.
+func (s *Sim) audioLocked(c *call, audio string) {
+	c.audio = audio
+	s.notifyCallLocked(c, "updated", c.partial(object{"id": c.id, "mediaState": mediaState(audio)}))
 }
 
 // remoteHangupLocked ends the call from the other side, without terminating first.

@@ -39,7 +39,7 @@ func (s *Sim) playPrompt(x *exchange, c *call) answer {
 		return refuse(r.err)
 	case c.appHosted:
 		return refuse(service(http.StatusBadRequest, 8500, "Invalid media mode: prompts need service hosted media."))
-	case c.state != stateEstablished:
+	case !c.up():
 		return refuse(notEstablished(c.state))
 	case c.audio != "active":
 		return refuse(service(http.StatusBadRequest, 8503, "Audio is not active."))
@@ -69,6 +69,7 @@ func (r *reader) checkMediaInfo(info object, member string) string {
 // startPromptLocked plays the first of the queue.
 func (s *Sim) startPromptLocked(c *call) {
 	p := c.prompts[0]
+	c.operationMoved(p.id, "running", nil)
 	result, takes := playing(p.uris, s.opts.PromptDuration, s.opts.StepDuration)
 	s.inLocked(c, "prompt", takes, func() {
 		c.prompts = c.prompts[1:]
@@ -101,6 +102,7 @@ func (s *Sim) promptEndedLocked(c *call, p *prompt, result *ResultInfo) {
 	if result.Code != 200 {
 		status = "failed"
 	}
+	c.operationMoved(p.id, status, result)
 	operation := "/operations/" + strings.ToUpper(normalID(p.id))
 	data := typed("playPromptOperation", object{
 		"@odata.id":   "/communications/calls/" + strings.ToUpper(normalID(c.id)) + operation,
@@ -117,7 +119,7 @@ func (s *Sim) cancelMedia(x *exchange, c *call) answer {
 	switch {
 	case err != nil:
 		return refuse(err)
-	case c.state != stateEstablished:
+	case !c.up():
 		return refuse(notEstablished(c.state))
 	}
 	s.dropLocked(c, "prompt")
@@ -145,6 +147,7 @@ func contextBody(data []byte) (body object, clientContext string, err *apiError)
 
 // operationAnswer is the answer of the actions that are operations.
 func operationAnswer(x *exchange, c *call, id, kind, status, clientContext string) answer {
+	c.operations = appendBounded(c.operations, &Operation{ID: id, Kind: kind, ClientContext: clientContext, Status: status})
 	body := typed(kind, object{
 		"@odata.context": x.base + version + "$metadata#" + kind,
 		"id":             id, "status": status, "clientContext": nil, "resultInfo": nil,

@@ -16,6 +16,7 @@ type participant struct {
 	source string // of its audio stream
 	muted  bool
 	bot    bool
+	left   bool
 	seq    int // of the roster when it last changed
 }
 
@@ -37,12 +38,16 @@ func (c *call) join(who object, bot bool) {
 }
 
 func (p *participant) object() object {
-	return typed("participant", object{
+	o := typed("participant", object{
 		"id": p.id, "info": p.info, "isMuted": p.muted, "isInLobby": false, "metadata": nil, "rosterSequenceNumber": p.seq,
 		"mediaStreams": []object{typed("mediaStream", object{
 			"mediaType": "audio", "sourceId": p.source, "direction": "sendReceive", "serverMuted": p.bot && p.muted, "label": "main-audio",
 		})},
 	})
+	if p.left { // in a delta roster
+		o["removedState"] = typed("removedState", object{"reason": "left"})
+	}
+	return o
 }
 
 // rosterLocked reports participants of a group call or meeting: all of them or, to
@@ -129,7 +134,7 @@ func (s *Sim) setMutedLocked(x *exchange, c *call, muted bool, operation string)
 		return refuse(err)
 	case c.p2p():
 		return refuse(service(http.StatusBadRequest, 8548, "Call is not a group call."))
-	case c.state != stateEstablished:
+	case !c.up():
 		return refuse(notEstablished(c.state))
 	}
 	c.muted = muted

@@ -49,7 +49,7 @@ func (s *Sim) ShareContent(callID, action string) error {
 	switch {
 	case c == nil || !c.ended.IsZero():
 		return fmt.Errorf("share content: %w", errNoCall)
-	case c.state != stateEstablished:
+	case !c.up():
 		return fmt.Errorf("share content: the call is %s, not established", c.state)
 	case action == "" || action == ShareStart:
 		s.startSharingLocked(c)

@@ -30,7 +30,7 @@ func (s *Sim) transfer(x *exchange, c *call) answer {
 		return refuse(invalid("Cannot do transfer for meeting mode."))
 	case c.state == stateTransferring || c.state == stateTransferAccepted:
 		return refuse(service(http.StatusConflict, 8607, "A transfer is already in progress."))
-	case c.state != stateEstablished:
+	case !c.up():
 		return refuse(notEstablished(c.state))
 	case c.group && transferee == nil:
 		return refuse(invalid("Invalid argument: a transfer from a group call needs a transferee."))
