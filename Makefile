@@ -92,7 +92,7 @@ fuzz: check-go ## Run every fuzz test for FUZZTIME (10s)
 	  for target in $$found; do \
 	    name=$${target##*:}; package=$$(dirname "$${target%%:*}"); \
 	    echo "$$package $$name"; \
-	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$package" || exit 1; \
+	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "./$$package" || exit 1; \
 	  done
 
 .PHONY: sdk

@@ -89,7 +89,11 @@ func (f *provisionFlags) Run(s *session) error {
 	defer cancel()
 	o := f.streamFlags.options(f.Prefix)
 	o.AckWait = f.AckWait
-	return app.Provision(ctx, f.natsFlags.options(), o, streams.Mode(f.Streams), f.DryRun, s.out)
+	if err := app.Provision(ctx, f.natsFlags.options(), o, streams.Mode(f.Streams), f.DryRun, s.out); err != nil || !f.RebuildRegistry {
+		return err
+	}
+	// How long that takes depends on what a week has left behind.
+	return app.RebuildRegistry(s.ctx, f.natsFlags.options(), o.Prefix, f.DryRun, s.out)
 }
 
 func readFaults(file string) ([]graphsim.Fault, error) {

@@ -134,4 +134,6 @@ type provisionFlags struct {
 
 	AckWait time.Duration `default:"15s" help:"Lease of a fetched command, part of the consumers."`
 	DryRun  bool          `help:"Show what would be done and change nothing."`
+	// RebuildRegistry is for a registry that was lost or is not believed.
+	RebuildRegistry bool `help:"Then make the registry of calls anew from results and events; workers may be running."`
 }

@@ -7,6 +7,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"callbus/internal/calls"
+	"callbus/internal/commands"
+	"callbus/internal/ledger"
 	"callbus/internal/natsconn"
 	"callbus/internal/streams"
 )
@@ -41,4 +44,34 @@ func Provision(ctx context.Context, conn natsconn.ConnOptions, o streams.Options
 		fmt.Fprintln(out, "everything is as it should be")
 	}
 	return err
+}
+
+// RebuildRegistry makes the registry of calls anew from results and events and
+// writes what it did to out. Workers may be running. With dryRun nothing is
+// changed. It blocks until all is read and written.
+func RebuildRegistry(ctx context.Context, conn natsconn.ConnOptions, prefix commands.Prefix, dryRun bool, out io.Writer) error {
+	nc, err := natsconn.ConnectContext(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	journal, err := ledger.New(ctx, js, prefix, nil)
+	if err != nil {
+		return err
+	}
+	r, err := calls.Rebuild(ctx, calls.NewRegistry(js, prefix), calls.NewEvents(js, prefix), journal, dryRun)
+	if err != nil {
+		return err
+	}
+	verb := "restored"
+	if dryRun {
+		verb = "missing"
+	}
+	fmt.Fprintf(out, "registry: %d calls and %d claims, from %d records and %d events\n", r.Calls, r.Claims, r.Records, r.Events)
+	fmt.Fprintf(out, "registry: entries %s %d, different %d, in the hands of workers %d, unknown to the streams and left as they are %d\n", verb, r.Restored, r.Replaced, r.Moved, r.Unknown)
+	return nil
 }

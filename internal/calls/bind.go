@@ -111,7 +111,7 @@ func (c *Calls) bindEntry(ctx context.Context, e *Entry, own *ledger.Record, ev 
 	}
 	fresh := Entry{
 		PlaceID: ev.CommandID, Attempt: ev.Attempt, CallID: ev.CallID, TenantID: own.TenantID,
-		AcceptedAt: own.Stored, KeepAlive: true, revision: e.revision,
+		AcceptedAt: own.Time, KeepAlive: true, revision: e.revision,
 	}
 	if e.PlaceID == ev.CommandID { // made before the call id was known
 		fresh.Limits, fresh.HangupWanted, fresh.HangupReason, fresh.Open = e.Limits, e.HangupWanted, e.HangupReason, e.Open
@@ -143,7 +143,7 @@ func (c *Calls) Placed(ctx context.Context, own *ledger.Record, limits commands.
 		wanted, reason := e.HangupWanted && e.PlaceID == key.ID, e.HangupReason
 		*e = Entry{
 			PlaceID: key.ID, Attempt: own.Attempts, CallID: own.CallID, TenantID: own.TenantID, State: StateEstablishing,
-			AcceptedAt: own.Stored, KeepAlive: true, Limits: limits, revision: e.revision,
+			AcceptedAt: own.Time, KeepAlive: true, Limits: limits, revision: e.revision,
 			Open: []Open{{ID: key.ID, Action: commands.Place}},
 		}
 		if wanted { // by a hang-up that waited for the call id

@@ -146,11 +146,12 @@ func (c *Calls) prepareLook(ctx context.Context, w *want) (bool, error) {
 	} else if ok && t.CallID == w.CallID {
 		w.Attached, w.Tries = t.Attached, t.Tries
 	}
+	w.Since = own.Stored
 	wait := c.opts.OperationTimeout
-	if own.Action == commands.Place {
-		wait = c.opts.SilentAfter
+	if own.Action == commands.Place { // as watchPlaced arms it
+		w.Since, wait = own.Time, c.opts.SilentAfter
 	}
-	w.Since, w.at = own.Stored, own.Stored.Add(wait)
+	w.at = w.Since.Add(wait)
 	if soonest := time.Now(); w.at.Before(soonest) {
 		w.at = soonest.Add(rand.N(c.opts.SilentAfter))
 	}

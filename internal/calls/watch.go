@@ -156,7 +156,7 @@ func (c *Calls) WantHangupOf(ctx context.Context, place commands.Key, reason, ha
 			e.HangupWanted, e.HangupReason, changed = true, reason, true
 		}
 		if hangup != "" {
-			changed = e.Add(Open{ID: hangup, Action: commands.Hangup}) || changed
+			changed = e.Add(Open{ID: hangup, Action: commands.Hangup, Settled: true}) || changed
 		}
 		return changed
 	})
@@ -180,10 +180,25 @@ func (c *Calls) fireLimit(ctx context.Context, t timers.Timer, e Entry) (time.Ti
 	case t.Kind == timerDuration:
 		reason = "maxCallDuration"
 	}
+	// Told before it is wanted: nothing else in the streams says so.
+	if err := c.Events.Append(ctx, e.limited(call, reason), reason+"-"+commands.NormalCallID(e.CallID)); err != nil {
+		return time.Time{}, err
+	}
 	if e, err = c.WantHangup(ctx, call, reason); err != nil {
 		return time.Time{}, err
 	}
 	return c.hangUp(ctx, call, e, r)
+}
+
+// hintLimited marks the event of a call that reached a limit.
+const hintLimited = "the call reached this limit and is hung up"
+
+// limited is the event of a call that is hung up because it reached a limit.
+func (e *Entry) limited(call commands.CallKey, reason string) commands.Event {
+	return commands.Event{
+		Producer: call.Producer, CallRef: call.CallRef, CallID: e.CallID, CallChainID: e.CallChainID, TenantID: e.TenantID,
+		CommandID: e.PlaceID, Attempt: e.Attempt, Kind: commands.KindOther, State: e.State, Reason: reason, Hint: hintLimited,
+	}
 }
 
 func (c *Calls) fireHangup(ctx context.Context, call commands.CallKey, e Entry) (time.Time, error) {
@@ -253,6 +268,12 @@ func (c *Calls) Refresh(ctx context.Context, call commands.CallKey, e Entry) (En
 		return e, err
 	}
 	ev := e.read(call, r)
+	// News is stored before it counts, as everything is that moves a call.
+	if changed, _ := (&e).Fold(ev); changed {
+		if err := c.Events.Append(ctx, ev, ""); err != nil {
+			return e, err
+		}
+	}
 	e, err = c.Registry.Update(ctx, call, func(e *Entry) bool {
 		changed, _ := e.Fold(ev)
 		return changed

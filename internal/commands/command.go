@@ -76,6 +76,16 @@ type CallLimits struct {
 	CallSeconds int `json:"callSeconds,omitempty"`
 }
 
+// CallTerms is what a command said of its call and nothing else in its records
+// tells. The registry can be made anew from it.
+type CallTerms struct {
+	Limits CallLimits `json:"limits,omitzero"`
+	// Bound says that the command's callId made the name stand for a call that was
+	// not placed here, kept alive or not.
+	Bound     bool `json:"bound,omitempty"`
+	KeepAlive bool `json:"keepAlive,omitempty"`
+}
+
 // Call names a call without a command: producer and callRef.
 func (k Key) Call() CallKey { return CallKey{k.Producer, k.CallRef} }
 

@@ -13,6 +13,7 @@ const (
 	HeaderPlace         = "Callbus-Place"          // id of the place command the call's name stands for
 	HeaderReplyTo       = "Callbus-Reply-To"       // the command's replyTo, for whoever writes the final record
 	HeaderClientContext = "Callbus-Client-Context" // what correlates Graph's operation with the command
+	HeaderCall          = "Callbus-Call"           // what the registry needs of the command, see CallTerms
 	HeaderCause         = "Callbus-Cause"          // why a message is a dead letter
 	HeaderTraceParent   = "traceparent"            // W3C trace context, carried on
 )

@@ -29,6 +29,8 @@ type job struct {
 
 	view  ledger.View
 	entry calls.Entry // the call, as far as it is known
+	// bound says that the command's callId is what its name stands for.
+	bound bool
 	// first says that no older command with the same id is queued.
 	first bool
 
@@ -55,6 +57,7 @@ func (j *job) record(s commands.Status) ledger.Record {
 			Metadata: j.cmd.Metadata, Worker: j.x.opts.Worker, Timing: j.timing(),
 		},
 		Attempt: j.nonce, Body: j.hash, ReplyTo: j.cmd.ReplyTo, TraceParent: j.m.Header.Get(commands.HeaderTraceParent),
+		Terms: commands.CallTerms{Limits: j.cmd.Limits, Bound: j.bound, KeepAlive: j.bound && j.cmd.KeepAlive},
 	}
 	if own := j.view.Own; own != nil {
 		r.Attempts, r.CallID = own.Attempts, own.CallID

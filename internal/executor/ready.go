@@ -145,6 +145,7 @@ func (j *job) readyToPlace(ctx context.Context) (bool, error) {
 
 // bindCall makes the name stand for the call that the command names.
 func (j *job) bindCall(ctx context.Context) (bool, error) {
+	j.bound = j.entry.Is(j.cmd.CallID) && j.entry.PlaceID == ""
 	if j.entry.Live() && j.entry.Is(j.cmd.CallID) {
 		return true, nil
 	}
@@ -165,6 +166,7 @@ func (j *job) bindCall(ctx context.Context) (bool, error) {
 			Message: "the call belongs to another callRef or producer", Hint: "send commands under the name that claimed the call first",
 		})
 	}
+	j.bound = true
 	j.entry, _, err = j.x.Calls.Registry.Get(ctx, j.m.Call)
 	if err == nil && j.m.Action == commands.Redirect && j.cmd.ExpiresAt.IsZero() && !j.entry.RespondBy.IsZero() {
 		j.expiry = j.entry.RespondBy.Add(-time.Second)

@@ -186,7 +186,7 @@ type Call struct {
 	OpenPrompts            int            `json:"openPrompts"`
 	ContentSharingSessions []string       `json:"contentSharingSessions,omitempty"`
 	Operations             []Operation    `json:"operations,omitempty"` // in order of their requests
-	Requests               []Request      `json:"requests"` // on this call, in order of arrival
+	Requests               []Request      `json:"requests"`             // on this call, in order of arrival
 	Notifications          []Notification `json:"notifications"`
 }
 

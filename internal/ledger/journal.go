@@ -37,6 +37,8 @@ type Record struct {
 	ReplyTo       string // where a copy of the final record goes
 	TraceParent   string // W3C trace context
 	ClientContext string // what correlates Graph's operation
+
+	Terms commands.CallTerms // what the command said of its call
 }
 
 // View is a consistent picture of one call's journal, as one command sees it.
@@ -104,6 +106,11 @@ func decodeRecord(msg *jetstream.RawStreamMsg) (*Record, error) {
 	r.ReplyTo = h.Get(commands.HeaderReplyTo)
 	r.TraceParent = h.Get(commands.HeaderTraceParent)
 	r.ClientContext = h.Get(commands.HeaderClientContext)
+	if text := h.Get(commands.HeaderCall); text != "" {
+		if err := json.Unmarshal([]byte(text), &r.Terms); err != nil {
+			return nil, fmt.Errorf("record %d on %s: header %s: %w", msg.Sequence, msg.Subject, commands.HeaderCall, err)
+		}
+	}
 	return r, nil
 }
 
@@ -120,5 +127,12 @@ func (r *Record) header() nats.Header {
 	set(commands.HeaderReplyTo, r.ReplyTo)
 	set(commands.HeaderTraceParent, r.TraceParent)
 	set(commands.HeaderClientContext, r.ClientContext)
+	if r.Terms != (commands.CallTerms{}) {
+		text, err := json.Marshal(r.Terms)
+		if err != nil {
+			panic(err) // numbers and booleans always marshal
+		}
+		set(commands.HeaderCall, string(text))
+	}
 	return h
 }

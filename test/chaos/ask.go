@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
@@ -76,4 +79,44 @@ func final(ctx context.Context, js jetstream.JetStream, key commands.Key, within
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// command is a message of the queue.
+func command(key commands.Key, a commands.Action, parameters string) *nats.Msg {
+	body := map[string]any{"id": key.ID}
+	if parameters != "" {
+		body["parameters"] = json.RawMessage(parameters)
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // texts and valid JSON always marshal
+	}
+	return &nats.Msg{Subject: commands.DefaultPrefix.Command(key.Call(), a), Data: data}
+}
+
+// liveEntries is how many calls live by the registry.
+func liveEntries(ctx context.Context, js jetstream.JetStream) (n int, err error) {
+	kv, err := js.KeyValue(ctx, commands.DefaultPrefix.Registry())
+	if err != nil {
+		return 0, err
+	}
+	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = w.Stop() }()
+	for u := range w.Updates() {
+		if u == nil { // all that is there has been read
+			return n, nil
+		}
+		var e struct {
+			CallID  string    `json:"callId"`
+			EndedAt time.Time `json:"endedAt"`
+		}
+		if strings.HasPrefix(u.Key(), "_id.") || json.Unmarshal(u.Value(), &e) != nil || e.CallID == "" || !e.EndedAt.IsZero() {
+			continue
+		}
+		n++
+	}
+	return 0, errors.New("the watch of the registry ended")
 }

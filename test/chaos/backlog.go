@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -154,15 +153,7 @@ func (b *backlog) final(ctx context.Context, call commands.CallKey, id string) (
 }
 
 func (b *backlog) message(call commands.CallKey, a commands.Action, id, parameters string) *nats.Msg {
-	body := map[string]any{"id": id}
-	if parameters != "" {
-		body["parameters"] = json.RawMessage(parameters)
-	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		panic(err) // texts and valid JSON always marshal
-	}
-	return &nats.Msg{Subject: commands.DefaultPrefix.Command(call, a), Data: data}
+	return command(commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: id}, a, parameters)
 }
 
 func (b *backlog) publish(ctx context.Context, call commands.CallKey, a commands.Action, id, parameters string) error {

@@ -21,6 +21,9 @@ type cli struct {
 	Crashes crashesFlags  `cmd:"" help:"Kill a worker between every two steps, for each action: a table of outcomes."`
 	Backlog backlogFlags  `cmd:"" help:"Ten thousand queued places and a hundred thousand waiting commands, then a hang-up."`
 	Stop    stopFlags     `cmd:"" help:"SIGTERM with many requests in flight."`
+
+	Keepalive     keepaliveFlags     `cmd:"" help:"Hundreds of calls that last, in short time, while workers are restarted and scaled."`
+	Notifications notificationsFlags `cmd:"" help:"A mixed load while notifications are lost, doubled, swapped and late: both sides compared."`
 }
 
 // errRed says that a promise was broken. What was wrong has been printed.
