@@ -111,8 +111,14 @@ func (c *Calls) find(ctx context.Context, ev commands.Event, e *Entry, known boo
 		if known && e.Live() {
 			return false, nil
 		}
-		if owner, err := c.Registry.Claim(ctx, ev.CallID, ev.Call()); err != nil || owner != ev.Call() {
+		owner, err := c.Registry.Claim(ctx, ev.CallID, ev.Call())
+		switch {
+		case err != nil:
 			return false, err
+		case owner != ev.Call() && ev.Producer == commands.IncomingProducer:
+			return false, errNotYet // claimed just now: the next try goes to the owner
+		case owner != ev.Call():
+			return false, nil
 		}
 		*e = Entry{CallID: ev.CallID, TenantID: ev.TenantID, AcceptedAt: ev.Time, revision: e.revision}
 		return true, nil
