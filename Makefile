@@ -19,7 +19,7 @@ STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check-go
 check-go:
@@ -71,6 +71,14 @@ chaos-backlog: check-go ## Time a hang-up past 10,000 queued places and 100,000 
 .PHONY: chaos-stop
 chaos-stop: check-go ## SIGTERM with 128 requests in flight
 	go run ./test/chaos stop $(ARGS)
+
+.PHONY: chaos-calls
+chaos-calls: check-go ## 1,000 calls, notifications lost, doubled, swapped, late: both sides compared
+	go run ./test/chaos notifications $(ARGS)
+
+.PHONY: chaos-keepalive
+chaos-keepalive: check-go ## 500 calls for 3 hours, 60 times shorter, workers restarted and scaled
+	go run ./test/chaos keepalive $(ARGS)
 
 .PHONY: lint
 lint: check-go ## Check format, vet, staticcheck, module files and the chart

@@ -13,6 +13,7 @@ import (
 
 	"callbus/internal/commands"
 	"callbus/internal/graphsim"
+	"callbus/internal/streams"
 	"callbus/test/chaos/check"
 	"callbus/test/chaos/fleet"
 )
@@ -152,6 +153,13 @@ func (k *keepalive) disturb(ctx context.Context) error {
 		{0.45, "the only worker killed and started again", kill(0)},
 		{0.50, "some calls hung up by their producer", func() error { return k.hangups(ctx) }},
 		{0.60, "scaled to 3 workers", func() error { return errors.Join(w[1].Revive(ctx), w[2].Revive(ctx)) }},
+		{0.65, "all timers lost, worker-1 restarted", func() error {
+			timers, err := k.js.Stream(ctx, commands.DefaultPrefix.Stream(streams.Timers))
+			if err == nil {
+				err = timers.Purge(ctx)
+			}
+			return errors.Join(err, restart(0)())
+		}},
 		{0.70, "all workers killed at once and started again", func() error {
 			for _, p := range w {
 				p.Kill()

@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"callbus/internal/commands"
 	"callbus/internal/graphsim"
 	"callbus/test/chaos/check"
@@ -98,6 +100,9 @@ func (f *notificationsFlags) Run(ctx context.Context) error {
 	}
 	stop()
 	c.settle(ctx, fl, js, l, settled)
+	if err := allOver(ctx, js); err != nil {
+		return err
+	}
 	h, err := check.Collect(ctx, js, commands.DefaultPrefix, fl.SimURL())
 	if err != nil {
 		return err
@@ -115,6 +120,17 @@ func (f *notificationsFlags) Run(ctx context.Context) error {
 	}
 	fmt.Fprintln(c.out)
 	return c.verdict(report, h)
+}
+
+// allOver waits until no call lives by the registry: one whose last notification
+// was lost is read 10 s after it was hung up.
+func allOver(ctx context.Context, js jetstream.JetStream) error {
+	for deadline := time.Now().Add(settleWait); ; time.Sleep(200 * time.Millisecond) {
+		n, err := liveEntries(ctx, js)
+		if n == 0 || err != nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // struck prints what became of the notifications, by fault.
