@@ -197,7 +197,7 @@ const hintLimited = "the call reached this limit and is hung up"
 func (e *Entry) limited(call commands.CallKey, reason string) commands.Event {
 	return commands.Event{
 		Producer: call.Producer, CallRef: call.CallRef, CallID: e.CallID, CallChainID: e.CallChainID, TenantID: e.TenantID,
-		CommandID: e.PlaceID, Attempt: e.Attempt, Kind: commands.KindOther, State: e.State, Reason: reason, Hint: hintLimited,
+		CommandID: e.PlaceID, Attempt: e.Attempt, Kind: commands.KindOther, Reason: reason, Hint: hintLimited,
 	}
 }
 
