@@ -186,6 +186,16 @@ func (c *Calls) settleByContext(ctx context.Context, call commands.CallKey, e En
 
 // end publishes the end of the call, once.
 func (c *Calls) end(ctx context.Context, call commands.CallKey, e Entry, ev commands.Event) error {
+	if e.Reason == ReasonUnseen {
+		// The notification that says why may have come meanwhile.
+		stored, err := c.Events.Stored(ctx, call, commands.KindState, e.CallID)
+		if err != nil {
+			return err
+		}
+		for _, late := range stored {
+			e.foldLate(late)
+		}
+	}
 	out := commands.Event{
 		Producer: call.Producer, CallRef: call.CallRef, CallID: e.CallID, CallChainID: e.CallChainID, TenantID: e.TenantID,
 		CommandID: e.PlaceID, Attempt: e.Attempt, Time: e.EndedAt, State: StateTerminated,

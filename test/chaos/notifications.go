@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -118,8 +119,21 @@ func (f *notificationsFlags) Run(ctx context.Context) error {
 	if err := check.WriteSides(c.out, rows); err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out)
+	if err := rebuilt(ctx, c.bin.Worker, fl.NATSURL()); err != nil {
+		return err
+	}
 	return c.verdict(report, h)
+}
+
+// rebuilt prints how the registry, if it were made anew, would differ.
+func rebuilt(ctx context.Context, worker, natsURL string) error {
+	cmd := exec.CommandContext(ctx, worker, "provision", "--rebuild-registry", "--dry-run", "--ack-wait="+ackWait.String(), "--nats-url="+natsURL)
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("rebuild the registry: %w: %s", err, text)
+	}
+	fmt.Printf("\n%s\n", text)
+	return nil
 }
 
 // allOver waits until no call lives by the registry: one whose last notification

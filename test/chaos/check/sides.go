@@ -78,11 +78,12 @@ func (c *sides) call(s *simCall) {
 			side.Callbus = ending(info, told.TerminationReason)
 		}
 	}
-	last := s.notified("terminated")
+	// How it ended is found out by the first event that says so.
+	found, last := s.told("terminated"), s.notified("terminated")
 	switch {
 	case side.Simulator == side.Callbus && side.Simulator != "lives":
 		side.Verdict = Agrees
-	case side.Callbus == "unseen" && (last == nil || last.Seq > told.Seq):
+	case side.Callbus == "unseen" && (last == nil || last != found):
 		side.Verdict = Untold
 	case told == nil && c.orphan(s):
 		side.Callbus, side.Verdict = "orphan", Agrees
@@ -124,7 +125,7 @@ func (c *sides) command(cmd *command) {
 		}
 	case suits(cmd.Action, truth, r):
 		side.Verdict = Agrees
-	case untold(truth, told, c.sims[commands.NormalCallID(r.CallID)], c.index):
+	case untold(truth, told, c.sims[commands.NormalCallID(r.CallID)]):
 		side.Verdict = Untold
 	}
 	c.add(cmd.key, side)
@@ -234,12 +235,12 @@ func suits(a commands.Action, truth string, r *Record) bool {
 
 // untold tells whether the news of what the simulator knows had not come before
 // the end of the call decided the command.
-func untold(truth string, told *Event, s *simCall, x *index) bool {
+func untold(truth string, told *Event, s *simCall) bool {
 	if s == nil || (truth != answered && truth != completed) {
 		return false
 	}
-	end := x.end(s)
-	return end != nil && (told == nil || told.Seq > end.Seq || told.Stored.After(end.Stored))
+	end := s.told("terminated")
+	return end != nil && (told == nil || told.Seq > end.Seq)
 }
 
 // WriteSides writes the table, and how often both sides agree.
