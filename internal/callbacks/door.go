@@ -46,8 +46,8 @@ func (d *door) Accept() (net.Conn, error) {
 		g := &guest{Conn: conn, door: d}
 		away := d.admit(g)
 		if away != nil {
+			d.noted() // whoever was told can rely on having been counted
 			away.turnAway()
-			d.noted()
 		}
 		if away != g {
 			return g, nil

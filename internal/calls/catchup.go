@@ -47,7 +47,7 @@ func (e *Entry) recall(ev commands.Event) {
 	if ev.Operation != nil {
 		e.foldOperation(ev.Operation)
 	}
-	if r := rank(ev.State); r >= rank(StateEstablished) && r < rank(StateTerminating) && e.EstablishedAt.IsZero() {
+	if e.answeredBy(ev) {
 		e.EstablishedAt = ev.Time
 	}
 	if ev.State == StateTransferAccepted && e.open(commands.Transfer) && !e.TransferringAt.IsZero() && !ev.Time.Before(e.TransferringAt) {

@@ -41,6 +41,9 @@ func (e *Entry) foldState(ev commands.Event) (changed, doubt bool) {
 	switch {
 	case ev.State == StateTerminated:
 		e.Terminating = e.State == StateTerminating
+		if e.EstablishedAt.After(ev.Time) { // told out of order
+			e.EstablishedAt = ev.Time
+		}
 		e.State, e.EndedAt = StateTerminated, ev.Time
 		e.ResultInfo, e.TerminationReason, e.AudioActive = ev.ResultInfo, ev.TerminationReason, false
 		e.Reason = endReason(ev)
@@ -66,7 +69,7 @@ func (e *Entry) foldState(ev commands.Event) (changed, doubt bool) {
 		// The "transferring" before it was lost or is still on its way.
 		e.TransferFailure, changed = ev.ResultInfo, true
 	}
-	if rank(ev.State) >= rank(StateEstablished) && e.EstablishedAt.IsZero() && ev.State != StateTerminating {
+	if e.answeredBy(ev) {
 		e.EstablishedAt, changed = ev.Time, true
 	}
 	switch {
@@ -99,16 +102,26 @@ func (e *Entry) foldLate(ev commands.Event) (changed bool) {
 	if ev.State == StateTransferAccepted && !e.TransferAccepted {
 		e.TransferAccepted, changed = true, true
 	}
-	if r := rank(ev.State); r >= rank(StateEstablished) && r < rank(StateTerminating) && e.EstablishedAt.IsZero() {
+	if ev.State == StateTerminating && !e.Terminating {
+		e.Terminating, changed = true, true
+	}
+	if ev.Time.After(e.EndedAt) {
+		ev.Time = e.EndedAt
+	}
+	if e.answeredBy(ev) {
 		e.EstablishedAt, changed = ev.Time, true
-		if e.EstablishedAt.After(e.EndedAt) {
-			e.EstablishedAt = e.EndedAt
-		}
 	}
 	if ev.Operation != nil {
 		changed = e.foldOperation(ev.Operation) || changed
 	}
 	return changed
+}
+
+// answeredBy tells whether the event says that the call was answered, and earlier
+// than is known: in whatever order events come, the first answer counts.
+func (e *Entry) answeredBy(ev commands.Event) bool {
+	r := rank(ev.State)
+	return r >= rank(StateEstablished) && r < rank(StateTerminating) && (e.EstablishedAt.IsZero() || ev.Time.Before(e.EstablishedAt))
 }
 
 func (e *Entry) open(a commands.Action) bool {
