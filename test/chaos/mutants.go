@@ -114,7 +114,7 @@ var mutants = []mutant{
 `, `	"callbus/internal/commands"
 	"callbus/internal/crashpoint"
 `}},
-		only: []string{"duplicates"}, crashes: "pause:recalled:read:0.001", calm: true, want: []string{"dialled", "started", "final", "overlap", "order"},
+		only: []string{"duplicates"}, crashes: "pause:recalled:read:0.003", calm: true, want: []string{"dialled", "started", "final", "overlap", "order"},
 	},
 }
 
