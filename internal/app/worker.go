@@ -55,6 +55,7 @@ type Worker struct {
 	journal   *ledger.Journal
 	queue     *queue.Queue
 	gates     *pacing.Gates
+	admission *pacing.Admission
 	timers    *timers.Timers
 	calls     *calls.Calls
 	executor  *executor.Executor
@@ -160,15 +161,16 @@ func (w *Worker) openRooms(ctx context.Context) error {
 	if w.gates, err = pacing.New(ctx, w.js, prefix, w.metrics, w.log); err != nil {
 		return err
 	}
+	w.admission = pacing.NewAdmission(w.gates)
 	w.timers = timers.New(w.js, prefix, w.log)
 	stopping := w.stopping.Load
 	w.calls = calls.New(calls.Deps{
 		Registry: calls.NewRegistry(w.js, prefix), Events: calls.NewEvents(w.js, prefix), Journal: w.journal, Timers: w.timers,
-		Graph: executor.Line(w.graph, stopping), Hint: w.queue.Hint, Observer: w.metrics, Logger: w.log,
+		Graph: executor.Line(w.graph, w.admission, stopping), Hint: w.queue.Hint, Observer: w.metrics, Logger: w.log,
 	}, calls.Options{KeepAliveInterval: o.KeepAliveInterval, OperationTimeout: o.OperationTimeout, MaxCallDuration: o.MaxCallDuration})
 	base := strings.TrimRight(o.CallbackURL, "/")
 	w.executor = executor.New(executor.Deps{
-		Graph: w.graph, Queue: w.queue, Journal: w.journal, Calls: w.calls, Gates: w.gates, Observer: w.metrics, Logger: w.log,
+		Graph: w.graph, Queue: w.queue, Journal: w.journal, Calls: w.calls, Gates: w.gates, Admission: w.admission, Observer: w.metrics, Logger: w.log,
 	}, executor.Options{
 		Prefix: prefix, Worker: o.WorkerName, Tenants: o.Tenants, AllowPhone: o.AllowPhone, TTL: o.TTL,
 		AckWait: o.Streams.AckWait, GraphTimeout: o.GraphTimeout, ReconcileWait: o.ReconcileWait, Stopping: stopping,

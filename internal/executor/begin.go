@@ -7,28 +7,7 @@ import (
 	"callbus/internal/calls"
 	"callbus/internal/commands"
 	"callbus/internal/crashpoint"
-	"callbus/internal/pacing"
 )
-
-// fullPause is the wait of a read while the journal has no room.
-const fullPause = 3 * time.Second
-
-// admit is step 5: does Graph want to hear from us now?
-func (j *job) admit(ctx context.Context) (bool, error) {
-	if j.m.Action.Read() && j.x.journalFull.Load() {
-		// What cannot be journalled is not sent. Others find out by "started"; here
-		// the record of waiting is the question whether there is room again.
-		return false, j.wait(ctx, "breaker", time.Now().Add(fullPause))
-	}
-	class, gated := pacing.ClassOf(j.m.Action)
-	if !gated {
-		return true, nil
-	}
-	if gate, closed := j.x.Gates.Closed(j.tenant, class); closed {
-		return false, j.wait(ctx, gate.Reason, gate.Until)
-	}
-	return true, nil
-}
 
 // begin is step 6: the ledger says "started" before anything leaves, by
 // compare-and-swap, so that only one worker sends it. From here on a request

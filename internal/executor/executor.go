@@ -51,13 +51,14 @@ type Observer interface {
 
 // Deps are what an Executor works with.
 type Deps struct {
-	Graph    *graph.Client
-	Queue    *queue.Queue
-	Journal  *ledger.Journal
-	Calls    *calls.Calls
-	Gates    *pacing.Gates
-	Observer Observer
-	Logger   *slog.Logger
+	Graph     *graph.Client
+	Queue     *queue.Queue
+	Journal   *ledger.Journal
+	Calls     *calls.Calls
+	Gates     *pacing.Gates     // shut by what Graph answers
+	Admission *pacing.Admission // asked before anything is sent
+	Observer  Observer
+	Logger    *slog.Logger
 }
 
 // Executor executes commands. Make it with New.
@@ -115,6 +116,7 @@ func (x *Executor) Handle(ctx context.Context, m *queue.Message) {
 // run goes through the steps. Each reports whether the command goes on; one
 // that does not has ended the delivery itself.
 func (j *job) run(ctx context.Context) error {
+	defer j.release(ctx)
 	for _, step := range []func(context.Context) (bool, error){
 		j.read, j.recall, j.turn, j.ready, j.admit, j.begin,
 	} {

@@ -11,6 +11,7 @@ import (
 	"callbus/internal/commands"
 	"callbus/internal/crashpoint"
 	"callbus/internal/ledger"
+	"callbus/internal/pacing"
 	"callbus/internal/queue"
 )
 
@@ -34,6 +35,7 @@ type job struct {
 	// first says that no older command with the same id is queued.
 	first bool
 
+	pass      *pacing.Pass // what pacing claimed for the request about to be sent
 	startedAt time.Time
 	resent    int // within this delivery
 	// doubt says that an earlier attempt may have been taken by Graph. Whatever

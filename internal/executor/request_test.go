@@ -10,6 +10,7 @@ import (
 
 	"callbus/internal/commands"
 	"callbus/internal/graph"
+	"callbus/internal/pacing"
 )
 
 func TestRequest(t *testing.T) {
@@ -93,7 +94,7 @@ func TestLineAsksNothingOnceStopping(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := Line(client, func() bool { return false }).ReadCall(t.Context(), "home", "c1"); asGraphError(err).Reason != graph.ConnectFailed {
+	if _, err := Line(client, pacing.NewAdmission(), func() bool { return false }).ReadCall(t.Context(), "home", "c1"); asGraphError(err).Reason != graph.ConnectFailed {
 		t.Errorf("ReadCall() with nobody there = %v; want connectFailed", err)
 	}
 	if e := asGraphError(errors.New("odd")); e.Reason != graph.Lost || e.Definite() {

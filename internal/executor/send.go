@@ -29,7 +29,7 @@ func (j *job) send(ctx context.Context) answer {
 	}
 	req, err := j.request()
 	if err != nil {
-		return answer{err: &graph.Error{Reason: graph.BadRequest, Err: err, Message: err.Error()}}
+		return answer{err: &graph.Error{Reason: graph.BadRequest, Err: err, Message: err.Error()}} // the pass is released by run
 	}
 	deadline := begun.Add(j.x.opts.GraphTimeout)
 	if end := j.m.LeaseEnd(); end.Before(deadline) {
@@ -42,6 +42,7 @@ func (j *job) send(ctx context.Context) answer {
 	if err != nil {
 		a.err = asGraphError(err)
 	}
+	j.heard(ctx, a)
 	return a
 }
 

@@ -99,9 +99,10 @@ func (j *job) resend(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	on, err := j.begin(ctx)
-	if !on || err != nil {
-		return err
+	for _, step := range []func(context.Context) (bool, error){j.admit, j.begin} {
+		if on, err := step(ctx); !on || err != nil {
+			return err
+		}
 	}
 	return j.settleOnce(ctx, j.send(ctx))
 }

@@ -84,12 +84,13 @@ func (s *site) open(client *graph.Client, lease time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	admission := pacing.NewAdmission(gates)
 	running := func() bool { return false }
 	c := calls.New(calls.Deps{
 		Registry: calls.NewRegistry(s.js, s.prefix), Events: calls.NewEvents(s.js, s.prefix), Journal: s.journal,
-		Timers: timers.New(s.js, s.prefix, log), Graph: Line(client, running), Hint: q.Hint, Logger: log,
+		Timers: timers.New(s.js, s.prefix, log), Graph: Line(client, admission, running), Hint: q.Hint, Logger: log,
 	}, calls.Options{})
-	s.x = New(Deps{Graph: client, Queue: q, Journal: s.journal, Calls: c, Gates: gates, Logger: log}, Options{
+	s.x = New(Deps{Graph: client, Queue: q, Journal: s.journal, Calls: c, Gates: gates, Admission: admission, Logger: log}, Options{
 		Prefix: s.prefix, Worker: "next", AckWait: time.Second, GraphTimeout: 500 * time.Millisecond, ReconcileWait: 1600 * time.Millisecond,
 		Stopping:    running,
 		CallbackURI: func(k commands.Key, attempt int) string { return fmt.Sprintf("https://bot/%s/%d", k.CallRef, attempt) },

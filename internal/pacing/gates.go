@@ -22,6 +22,8 @@ type Class string
 const (
 	ClassPlace Class = "place"
 	ClassOther Class = "other"
+	// ClassUrgent is never held: hang-ups and keep-alives.
+	ClassUrgent Class = ""
 )
 
 // ClassOf tells which gate an action passes. Hang-ups and keep-alives pass
@@ -31,7 +33,7 @@ func ClassOf(a commands.Action) (Class, bool) {
 	case commands.Place:
 		return ClassPlace, true
 	case commands.Hangup, commands.KeepAlive:
-		return "", false
+		return ClassUrgent, false
 	}
 	return ClassOther, true
 }
@@ -53,6 +55,7 @@ type Observer interface {
 // Gates are the shared gates. Make them with New; Run keeps them in step with
 // the other workers.
 type Gates struct {
+	Passive
 	kv  jetstream.KeyValue
 	js  jetstream.JetStream
 	log *slog.Logger
@@ -76,6 +79,12 @@ func (g *Gates) Closed(scope string, class Class) (Gate, bool) {
 		g.obs.GateOpened(scope, string(class))
 	}
 	return gate, ok && !open
+}
+
+// Ask is the gates as a layer of [Admission].
+func (g *Gates) Ask(r Request) (Wait, bool) {
+	gate, closed := g.Closed(r.Scope, r.Class)
+	return Wait{gate.Reason, gate.Until}, closed
 }
 
 // note remembers gate when it closes later than what is known, and reports that.

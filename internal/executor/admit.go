@@ -1,0 +1,96 @@
+package executor
+
+import (
+	"context"
+	"time"
+
+	"callbus/internal/commands"
+	"callbus/internal/graph"
+	"callbus/internal/pacing"
+)
+
+// fullPause is the wait of a read while the journal has no room.
+const fullPause = 3 * time.Second
+
+// admit is step 5: does Graph want to hear from us now? What the layers of
+// pacing claim for the request is in the job's pass, until the request has been
+// answered or was not sent.
+func (j *job) admit(ctx context.Context) (bool, error) {
+	if j.m.Action.Read() && j.x.journalFull.Load() {
+		// What cannot be journalled is not sent. Others find out by "started"; here
+		// the record of waiting is the question whether there is room again.
+		return false, j.wait(ctx, "breaker", time.Now().Add(fullPause))
+	}
+	class, _ := pacing.ClassOf(j.m.Action)
+	pass, w, err := j.x.Admission.Admit(ctx, pacing.Request{
+		Scope: j.tenant, Class: class, Action: j.m.Action,
+		Call: j.key.Call(), Command: j.key.ID, CallID: j.entry.CallID, Expires: j.expiry,
+	})
+	if err != nil {
+		return false, err
+	}
+	if pass == nil {
+		return false, j.wait(ctx, w.Reason, w.Until)
+	}
+	j.pass = pass
+	return true, nil
+}
+
+// release gives back what admit claimed for a request that was not sent.
+func (j *job) release(ctx context.Context) {
+	j.pass.Release(ctx)
+	j.pass = nil
+}
+
+// heard tells the layers of pacing what came of the request.
+func (j *job) heard(ctx context.Context, a answer) {
+	told := heard(a.err)
+	if a.err == nil && j.m.Action == commands.Place {
+		if call, err := a.resp.Call(); err == nil {
+			told.CallID = call.ID
+		}
+	}
+	j.pass.Heard(ctx, told)
+	j.pass = nil
+}
+
+// heard is what an error means to pacing; nil is a 2xx.
+func heard(e *graph.Error) pacing.Answer {
+	if e == nil {
+		return pacing.Answer{Outcome: pacing.Taken}
+	}
+	return pacing.Answer{Outcome: outcomeOf(e), RetryAfter: e.RetryAfter, Told: e.HasRetryAfter}
+}
+
+func outcomeOf(e *graph.Error) pacing.Outcome {
+	switch e.Reason {
+	case graph.Guarded, graph.BadRequest, graph.Cancelled:
+		return pacing.NotSent
+	case graph.TokenFailed, graph.Unauthorized:
+		return pacing.NoToken
+	case graph.ConnectFailed:
+		return pacing.Unreached
+	case graph.Throttled:
+		return pacing.Throttled
+	case graph.LiveCalls:
+		return pacing.OverLiveCalls
+	case graph.MonthlyCalls:
+		return pacing.OverMonth
+	case graph.Unavailable:
+		if e.Definite() {
+			return pacing.Broken
+		}
+	case graph.ServerError:
+		if e.Code != "" {
+			return pacing.Broken // judge: a refusal in Graph's own words
+		}
+	case graph.Lost, graph.GatewayLost:
+	case graph.Unreadable:
+		if e.Definite() {
+			return pacing.Refused
+		}
+	default:
+		return pacing.Refused
+	}
+	return pacing.Lost
+}
