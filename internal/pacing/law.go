@@ -1,0 +1,147 @@
+package pacing
+
+import (
+	"math"
+	"time"
+)
+
+// Law is what is known of a limit that nobody has told us, and what it makes of
+// the rate. It is stored once for all workers, so that together they send at
+// Rate; it is moved by Step while requests wait for the rate, and by Throttle
+// when Graph answers 429. Make the first with NewLaw.
+//
+// From one 429 to the next, the quota's bucket goes from empty to empty, so
+// what was sent in between over the time in between is the quota. After a cut
+// the rate stays at that for lawHold, and then grows, slowly at first, until a
+// 429 or a far higher rate tells whether there is more.
+type Law struct {
+	Rate  float64   `json:"rate"`            // requests a second
+	Base  float64   `json:"base,omitempty"`  // the rate after the last cut, 0 before the first
+	Spare float64   `json:"spare,omitempty"` // what the bucket is known to hold when the window ends
+	Cut   time.Time `json:"cut,omitzero"`    // the last 429 that counted
+	Class Class     `json:"class,omitempty"` // of the request that it answered
+	Open  time.Time `json:"open"`            // when its throttle window ends
+	Sent  float64   `json:"sent,omitempty"`  // since Open
+	Spent float64   `json:"spent,omitempty"` // seconds in which that was sent
+	Moved time.Time `json:"moved"`           // the last Step, Skip or Throttle
+}
+
+// The figures are those that came out best in model_test.go, seconds and
+// requests a second where nothing is said.
+const (
+	lawFirst  = 50.0 // before anything is known
+	lawLeast  = 0.2
+	lawMost   = 20_000.0
+	lawSearch = 1.3  // growth a second while no limit is known, or it lies far behind
+	lawBack   = 0.65 // of the rate at which that growth ended
+	lawHold   = 17.0 // between a cut and the next probe: a quota that doubles is found within 30 s
+	lawProbe  = 12.0 // until a probe has added lawWide to the rate
+	lawWide   = 0.8
+	lawBend   = 5.0  // how late in a probe that happens
+	lawOver   = 13.5 // after this the search begins again
+	// A 429 sooner than lawShort after a window says that the rate is far too
+	// high, not just above the quota.
+	lawShort = 4.0
+	lawBeta  = 0.8
+	// Of what the bucket held when the last window ended, lawSpare is sent within
+	// lawCatchUp of the end of the next.
+	lawSpare   = 0.6
+	lawCatchUp = 2.0
+	lawWindow  = 10.0 // the longest window in which a bucket is thought to fill
+	// lawSlow is the slow start when a window ends.
+	lawSlow = 0.5
+	// lawReserve is the share of the rate that the other class keeps while one is
+	// throttled.
+	lawReserve = 0.2
+)
+
+// NewLaw is a limit of which nothing is known yet.
+func NewLaw(now time.Time) Law { return Law{Rate: lawFirst, Open: now, Moved: now} }
+
+// Step notes that all of the rate was used since it moved last, and lets it
+// grow. Time in which it was not used says nothing about the quota: see Skip.
+func (l Law) Step(now time.Time) Law {
+	since := l.Moved
+	if l.Open.After(since) {
+		since = l.Open
+	}
+	d := now.Sub(since).Seconds()
+	if d <= 0 {
+		return l
+	}
+	l.Moved = now
+	l.Sent += l.Rate*d + l.Spare*math.Min(d, math.Max(lawCatchUp-l.Spent, 0))/lawCatchUp
+	l.Spent += d
+	switch u := l.Spent - lawHold; {
+	case l.searching():
+		l.Rate *= math.Pow(lawSearch, d)
+	case u > 0:
+		l.Rate = l.Base * (1 + lawWide*math.Pow(u/lawProbe, lawBend))
+	}
+	l.Rate = math.Min(l.Rate, lawMost)
+	return l
+}
+
+// Skip leaves out the time until now: the rate was not used up.
+func (l Law) Skip(now time.Time) Law {
+	if now.After(l.Moved) {
+		l.Moved = now
+	}
+	return l
+}
+
+// searching says that the quota is not known, or not any more.
+func (l Law) searching() bool { return l.Base == 0 || l.Spent-lawHold > lawOver }
+
+// Throttle takes the rate down after a 429 whose throttle window ends at open.
+// There is one cut a window: a request that was sent before the window ended
+// changes nothing but, perhaps, its end.
+func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
+	if sent.Before(l.Open) && !l.Cut.IsZero() {
+		if open.After(l.Open) {
+			l.Open, l.Moved = open, open
+		}
+		return l
+	}
+	l = l.Step(now)
+	t, closed := math.Max(l.Spent, 0.05), 1.0
+	if !l.Cut.IsZero() {
+		closed = math.Min(l.Open.Sub(l.Cut).Seconds(), lawWindow)
+	}
+	was, held := l.Base, l.Spare
+	l.Spare = 0
+	switch {
+	case l.searching():
+		l.Base = l.Rate * lawBack
+	case t < lawShort && held > 0:
+		// The bucket held less than was thought; of the quota that says nothing.
+	case t < lawShort:
+		l.Base = math.Max(l.Sent/(t+closed), l.Rate*lawBeta)
+	default:
+		// In the window the bucket filled by something between nothing and all.
+		l.Base = l.Sent / (t + closed/2)
+		if l.Base > was*0.96 && l.Base < was*1.04 {
+			l.Spare = math.Max(0, lawSpare*(l.Sent-l.Base*t))
+		}
+	}
+	l.Base = math.Max(l.Base, lawLeast)
+	l.Rate, l.Sent, l.Spent = l.Base, 0, 0
+	l.Cut, l.Class, l.Open, l.Moved = now, class, open, open
+	return l
+}
+
+// At is the rate for a class at a moment. In a throttle window there is none
+// for the class that was throttled and a reserved share for the other; just
+// after it there is less, and then more while what the bucket holds is caught up.
+func (l Law) At(class Class, now time.Time) float64 {
+	since := now.Sub(l.Open).Seconds()
+	switch {
+	case since < 0 && class == l.Class:
+		return 0
+	case since < 0:
+		return math.Max(l.Rate*lawReserve, lawLeast)
+	case l.Cut.IsZero() || since >= lawCatchUp:
+		return l.Rate
+	}
+	return (l.Rate + l.Spare/lawCatchUp) * math.Min(1, 0.5+0.5*since/lawSlow)
+}
