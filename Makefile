@@ -80,6 +80,10 @@ chaos-calls: check-go ## 1,000 calls, notifications lost, doubled, swapped, late
 chaos-keepalive: check-go ## 500 calls for 3 hours, 60 times shorter, workers restarted and scaled
 	go run ./test/chaos keepalive $(ARGS)
 
+.PHONY: bench-pacing
+bench-pacing: check-go ## Hold pacing to its figures, DURATION=2m a scenario; ARGS="--only quota/3" for some
+	go run ./test/chaos pacing --duration $(if $(filter command line environment,$(origin DURATION)),$(DURATION),2m) $(ARGS)
+
 .PHONY: lint
 lint: check-go ## Check format, vet, staticcheck, module files and the chart
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; }

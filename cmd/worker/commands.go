@@ -162,7 +162,7 @@ func (f *serveFlags) options(log *slog.Logger) app.Options {
 		o.CallbackAudience = os.Getenv("AZURE_CLIENT_ID")
 	}
 	o.IncomingRoute = f.IncomingRoute
-	o.MetricsListen, o.Concurrency = f.MetricsListen, f.Concurrency
+	o.MetricsListen, o.Concurrency, o.QuotaRequests = f.MetricsListen, f.Concurrency, f.QuotaRequests
 	o.TTL = commands.TTL{Place: f.DefaultTTLPlace, Other: f.DefaultTTL}
 	o.ReconcileWait, o.OperationTimeout, o.KeepAliveInterval = f.ReconcileWait, f.OperationTimeout, f.KeepaliveInterval
 	o.MaxCallDuration, o.GracePeriod, o.DrainDelay = f.MaxCallDuration, f.GracePeriod, f.DrainDelay

@@ -12,6 +12,7 @@ import (
 	"callbus/internal/commands"
 	"callbus/internal/graph"
 	"callbus/internal/natsconn"
+	"callbus/internal/pacing"
 	"callbus/internal/streams"
 )
 
@@ -50,6 +51,7 @@ type Options struct {
 
 	MetricsListen     string
 	Concurrency       int
+	QuotaRequests     string // see pacing.ParseQuota, or QuotaLearned; empty: only Graph's 429s hold
 	TTL               commands.TTL
 	ReconcileWait     time.Duration
 	OperationTimeout  time.Duration
@@ -154,6 +156,9 @@ func (o *Options) validateGraph() []error {
 	var wrong []error
 	if o.GraphTokenFile == "" && len(o.Tenants) == 0 {
 		wrong = append(wrong, errors.New("--tenant is missing: name the tenants to be served, the default one first"))
+	}
+	if _, err := pacing.ParseQuota(o.QuotaRequests); err != nil && o.QuotaRequests != QuotaLearned {
+		wrong = append(wrong, fmt.Errorf("--quota-requests is %w, or %s", err, QuotaLearned))
 	}
 	if o.GraphURL != "" {
 		if err := checkURL(o.GraphURL); err != nil {

@@ -55,6 +55,8 @@ type Worker struct {
 	journal   *ledger.Journal
 	queue     *queue.Queue
 	gates     *pacing.Gates
+	breaker   *pacing.Breaker
+	pacer     *pacing.Pacer
 	admission *pacing.Admission
 	timers    *timers.Timers
 	calls     *calls.Calls
@@ -161,7 +163,7 @@ func (w *Worker) openRooms(ctx context.Context) error {
 	if w.gates, err = pacing.New(ctx, w.js, prefix, w.metrics, w.log); err != nil {
 		return err
 	}
-	w.admission = pacing.NewAdmission(w.gates)
+	w.openPacing()
 	w.timers = timers.New(w.js, prefix, w.log)
 	stopping := w.stopping.Load
 	w.calls = calls.New(calls.Deps{
@@ -170,7 +172,7 @@ func (w *Worker) openRooms(ctx context.Context) error {
 	}, calls.Options{KeepAliveInterval: o.KeepAliveInterval, OperationTimeout: o.OperationTimeout, MaxCallDuration: o.MaxCallDuration})
 	base := strings.TrimRight(o.CallbackURL, "/")
 	w.executor = executor.New(executor.Deps{
-		Graph: w.graph, Queue: w.queue, Journal: w.journal, Calls: w.calls, Gates: w.gates, Admission: w.admission, Observer: w.metrics, Logger: w.log,
+		Graph: w.graph, Queue: w.queue, Journal: w.journal, Calls: w.calls, Gates: w.gates, Admission: w.admission, Down: w.breaker.Open, Observer: w.metrics, Logger: w.log,
 	}, executor.Options{
 		Prefix: prefix, Worker: o.WorkerName, Tenants: o.Tenants, AllowPhone: o.AllowPhone, TTL: o.TTL,
 		AckWait: o.Streams.AckWait, GraphTimeout: o.GraphTimeout, ReconcileWait: o.ReconcileWait, Stopping: stopping,
@@ -232,14 +234,19 @@ func (w *Worker) parts(take, work context.Context) []func() error {
 		func() error { w.timers.Run(take, work, timerSlots, w.calls.Fire); return nil },
 		func() error { w.calls.KeepSwept(take, sweepEvery); return nil },
 		func() error { return w.gates.Run(take) },
+		func() error { return w.breaker.Run(take) },
 		func() error { return w.watchBacklog(take) },
 		func() error { return w.watchCalls(take) },
 		func() error { return w.checkToken(take) },
 		func() error { return w.watchHealth(take) },
 	}
+	if w.pacer != nil {
+		parts = append(parts, func() error { return w.pacer.Run(take) })
+	}
 	for _, lane := range commands.Lanes {
 		l := queue.Lane{
 			Name: lane, Slots: w.opts.Concurrency,
+			Held:    w.held(lane),
 			Busy:    func(delta int) { w.metrics.InFlight(string(lane), delta) },
 			Stalled: func(error) { w.metrics.FetchFailed(string(lane)) },
 		}

@@ -30,7 +30,7 @@ func (j *job) admit(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if pass == nil {
-		return false, j.wait(ctx, w.Reason, w.Until)
+		return false, j.waitFor(ctx, w)
 	}
 	j.pass = pass
 	return true, nil

@@ -55,8 +55,9 @@ type Deps struct {
 	Queue     *queue.Queue
 	Journal   *ledger.Journal
 	Calls     *calls.Calls
-	Gates     *pacing.Gates     // shut by what Graph answers
-	Admission *pacing.Admission // asked before anything is sent
+	Gates     *pacing.Gates            // shut by what Graph answers
+	Admission *pacing.Admission        // asked before anything is sent
+	Down      func(tenant string) bool // whether the breaker of a tenant is open; may be nil
 	Observer  Observer
 	Logger    *slog.Logger
 }

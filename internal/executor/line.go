@@ -33,6 +33,18 @@ func Line(client *graph.Client, admission *pacing.Admission, stopping func() boo
 
 func (x *Executor) line() calls.Graph { return Line(x.Graph, x.Admission, x.opts.Stopping) }
 
+// Probe asks Graph for a call that cannot exist: any answer to that shows that
+// Graph is there, and nothing is changed.
+func Probe(client *graph.Client) func(ctx context.Context, tenant string) pacing.Outcome {
+	return func(ctx context.Context, tenant string) pacing.Outcome {
+		_, err := client.Do(ctx, graph.Request{Operation: graph.GetCall, TenantID: tenant, CallID: "00000000-0000-0000-0000-000000000000"})
+		if err == nil {
+			return pacing.Taken
+		}
+		return outcomeOf(asGraphError(err))
+	}
+}
+
 // ReadCall reads a call; one that is not found is gone.
 func (l line) ReadCall(ctx context.Context, tenant, callID string) (calls.Reading, error) {
 	asked := time.Now()

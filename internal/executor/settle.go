@@ -90,7 +90,8 @@ const resends = 4
 // attempt, while this worker holds the command.
 func (j *job) resend(ctx context.Context) error {
 	j.doubt = true
-	if j.resent++; j.resent > resends || !time.Now().Before(j.expiry) {
+	down := j.x.Down != nil && j.x.Down(j.tenant) // a hang-up is not held, but a Graph that is down is not hammered
+	if j.resent++; j.resent > resends || down || !time.Now().Before(j.expiry) {
 		j.m.Park(min(retryDelay(j.attempts(), time.Second, parkMost), max(time.Until(j.expiry), time.Second)))
 		return nil
 	}

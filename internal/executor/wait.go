@@ -8,6 +8,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"callbus/internal/commands"
+	"callbus/internal/pacing"
 )
 
 // gateReasons are the reasons to wait that are somebody's limit.
@@ -27,11 +28,19 @@ const (
 // change, zero when it is not; a hint may bring it back earlier. Producers are
 // told when it has been held for a while, once a change of reason.
 func (j *job) wait(ctx context.Context, reason string, until time.Time) error {
+	return j.waitFor(ctx, pacing.Wait{Reason: reason, Until: until})
+}
+
+func (j *job) waitFor(ctx context.Context, w pacing.Wait) error {
+	reason, until := w.Reason, w.Until
 	now := time.Now()
 	if !until.IsZero() && !until.Before(j.expiry) {
 		return j.cannotMakeIt(ctx, reason, until)
 	}
 	delay := parkDelay(j.quiet())
+	if w.Look > 0 {
+		delay = w.Look + jitter(w.Look/4)
+	}
 	if !until.IsZero() {
 		delay = until.Sub(now)
 		if gateReasons[reason] {

@@ -28,6 +28,7 @@ type Metrics struct {
 	commandMetrics
 	graphMetrics
 	throttleMetrics
+	pacingMetrics
 	callMetrics
 	queueMetrics
 }
@@ -41,6 +42,7 @@ func New(reg prometheus.Registerer, opts Options) *Metrics {
 	m.commandMetrics = newCommandMetrics(f)
 	m.graphMetrics = newGraphMetrics(f)
 	m.throttleMetrics = newThrottleMetrics(f, m.scopes)
+	m.pacingMetrics = newPacingMetrics(f, m.scopes)
 	m.callMetrics = newCallMetrics(f)
 	m.queueMetrics = newQueueMetrics(f)
 	registerBuildInfo(f, opts.Version)

@@ -23,6 +23,8 @@ type Request struct {
 type Wait struct {
 	Reason string // throttled, liveCalls, monthlyCalls, breaker, paused
 	Until  time.Time
+	// Look is when to ask again where Until is not known; zero leaves it to whoever waits.
+	Look time.Duration
 }
 
 // Outcome is what came of a request, as far as pacing minds.
@@ -52,7 +54,8 @@ type Answer struct {
 	// RetryAfter is Graph's own wait; Told says that it gave one.
 	RetryAfter time.Duration
 	Told       bool
-	CallID     string // of a place that was taken
+	CallID     string    // of a place that was taken
+	Sent       time.Time // when the request was admitted; Heard of a Pass fills it in
 }
 
 // Layer is one reason to hold requests back. Embed [Passive] for what a layer
@@ -108,6 +111,7 @@ type Pass struct {
 	admission *Admission
 	request   Request
 	taken     []Layer // what Release has to undo
+	at        time.Time
 	over      bool
 }
 
@@ -115,7 +119,7 @@ type Pass struct {
 // or nil and why the request has to wait; what was taken by then has been given
 // back. A request that is never held gets its Pass at once.
 func (a *Admission) Admit(ctx context.Context, r Request) (*Pass, Wait, error) {
-	p := &Pass{admission: a, request: r}
+	p := &Pass{admission: a, request: r, at: time.Now()}
 	if r.Class == ClassUrgent {
 		for _, l := range a.layers {
 			if c, ok := l.(Counter); ok {
@@ -135,6 +139,7 @@ func (a *Admission) Admit(ctx context.Context, r Request) (*Pass, Wait, error) {
 		}
 		p.taken = append(p.taken, l)
 	}
+	p.at = time.Now()
 	return p, Wait{}, nil
 }
 
@@ -174,6 +179,7 @@ func (p *Pass) Heard(ctx context.Context, a Answer) {
 		return
 	}
 	p.over = true
+	a.Sent = p.at
 	ctx = context.WithoutCancel(ctx)
 	for _, l := range p.admission.layers {
 		l.Heard(ctx, p.request, a)

@@ -84,7 +84,7 @@ func (g *Gates) Closed(scope string, class Class) (Gate, bool) {
 // Ask is the gates as a layer of [Admission].
 func (g *Gates) Ask(r Request) (Wait, bool) {
 	gate, closed := g.Closed(r.Scope, r.Class)
-	return Wait{gate.Reason, gate.Until}, closed
+	return Wait{Reason: gate.Reason, Until: gate.Until}, closed
 }
 
 // note remembers gate when it closes later than what is known, and reports that.
@@ -106,8 +106,11 @@ func (g *Gates) note(gate Gate) bool {
 	return later
 }
 
-// gateKey spells scope, which may be any opaque tenant id, as a KV token.
-func gateKey(scope string, class Class) string {
+func gateKey(scope string, class Class) string { return "gate." + token(scope) + "." + string(class) }
+
+// token spells scope, which may be any opaque tenant id, as a token of a key or
+// subject.
+func token(scope string) string {
 	safe := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
@@ -118,5 +121,5 @@ func gateKey(scope string, class Class) string {
 	if safe == "" {
 		safe = "_"
 	}
-	return "gate." + safe + "." + string(class)
+	return safe
 }

@@ -19,6 +19,9 @@ type Lane struct {
 	Slots int // commands in work at once
 	// Busy is told when a slot is taken (+1) and given back (-1); may be nil.
 	Busy func(delta int)
+	// Held tells that whatever the lane has would only be parked: then it is
+	// fetched from slowly. May be nil.
+	Held func() bool
 	// Stalled is told of every failure to fetch but a lost connection; may be nil.
 	Stalled func(err error)
 }
@@ -60,6 +63,7 @@ func (q *Queue) fetch(take, work context.Context, lane Lane, opened func(), slot
 			// Fall through to Next without a slot: it hands out what had
 			// already arrived, then reports the end.
 		}
+		lane.pause(take)
 		msg, err := it.Next()
 		if err != nil {
 			release(slots)
@@ -89,6 +93,27 @@ func (q *Queue) fetch(take, work context.Context, lane Lane, opened func(), slot
 			wg.Go(func() { m.keep(lease) })
 			handle(work, m)
 		})
+	}
+}
+
+// A lane that is held is looked at every heldLook and gives one message all the
+// same every heldMost: it may be of another scope, or expire.
+const (
+	heldLook = 5 * time.Millisecond
+	heldMost = 100 * time.Millisecond
+)
+
+// pause waits while the lane is held, at most heldMost.
+func (l Lane) pause(take context.Context) {
+	if l.Held == nil {
+		return
+	}
+	for waited := time.Duration(0); waited < heldMost && l.Held(); waited += heldLook {
+		select {
+		case <-time.After(heldLook):
+		case <-take.Done():
+			return
+		}
 	}
 }
 

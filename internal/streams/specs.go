@@ -19,6 +19,7 @@ const (
 	Dead     = "DEAD"
 	Timers   = "TIMERS"
 	Gates    = "GATES"
+	Rate     = "RATE"
 	// Registry is what the registry's bucket is called where it stands among
 	// the others; see [commands.Prefix.Registry] for its own name.
 	Registry = "CALLS"
@@ -132,6 +133,17 @@ func (o Options) streams() []jetstream.StreamConfig {
 		AllowMsgTTL:       true,
 		AllowMsgSchedules: true,
 		Duplicates:        2 * time.Minute,
+	}, {
+		Name:        p.Stream(Rate),
+		Description: "tokens of the request rate, counted by scope and quarter second",
+		Subjects:    []string{any + ".rate.*.*"},
+		Storage:     jetstream.MemoryStorage, // worth nothing a second later
+		Replicas:    o.Replicas,
+		// A counter keeps one message a subject, and must not refuse: the oldest go.
+		MaxAge:            time.Minute,
+		MaxMsgsPerSubject: 1,
+		AllowMsgCounter:   true,
+		Duplicates:        time.Minute,
 	}}
 }
 

@@ -20,6 +20,7 @@ type cli struct {
 	Mutants mutantsFlags  `cmd:"" help:"Break each promise on purpose and see that the verdict is red."`
 	Crashes crashesFlags  `cmd:"" help:"Kill a worker between every two steps, for each action: a table of outcomes."`
 	Backlog backlogFlags  `cmd:"" help:"Ten thousand queued places and a hundred thousand waiting commands, then a hang-up."`
+	Pacing  pacingFlags   `cmd:"" help:"How well the pace is kept: quotas that nobody knows, an outage, tenants side by side, a parked backlog."`
 	Stop    stopFlags     `cmd:"" help:"SIGTERM with many requests in flight."`
 
 	Keepalive     keepaliveFlags     `cmd:"" help:"Hundreds of calls that last, in short time, while workers are restarted and scaled."`
