@@ -17,9 +17,11 @@ import (
 // The rooms tell their numbers to small interfaces of their own; all of them
 // are met here.
 var (
-	_ calls.Observer    = (*metrics.Metrics)(nil)
-	_ pacing.Observer   = (*metrics.Metrics)(nil)
-	_ callbacks.Counter = (*metrics.Metrics)(nil)
+	_ calls.Observer        = (*metrics.Metrics)(nil)
+	_ pacing.Observer       = (*metrics.Metrics)(nil)
+	_ pacing.BudgetObserver = (*metrics.Metrics)(nil)
+	_ pacing.PauseObserver  = (*metrics.Metrics)(nil)
+	_ callbacks.Counter     = (*metrics.Metrics)(nil)
 )
 
 // metrics is a leaf and spells the contract's words itself. Here every word of
@@ -56,6 +58,12 @@ func TestMetricsKnowEveryWordOfTheContract(t *testing.T) {
 		m.KeepAlive(outcome)
 	}
 	m.Throttled("tenant", string(pacing.ClassPlace))
+	m.Budget(pacing.AppScope, "live", 1, 2)
+	m.Budget("tenant", "month", 1, 2)
+	for _, lane := range []string{pacing.PausePlaces, pacing.PauseAll} {
+		m.Paused(pacing.EveryScope, lane, true)
+		m.Paused("tenant", lane, true)
+	}
 	for _, cause := range commands.Causes {
 		m.DeadLetters(string(cause), 1)
 	}

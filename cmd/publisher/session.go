@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"callbus/internal/commands"
 	"callbus/internal/natsconn"
@@ -26,19 +30,7 @@ func (s *session) connect() (client *producer.Client, end func(), err error) {
 // connectAs is connect with what a producer of that name may use; a name that
 // is none's has an operator's rights.
 func (s *session) connectAs(name string) (client *producer.Client, end func(), err error) {
-	inbox := s.flags.NATSInboxPrefix
-	if inbox == "" && commands.CheckProducer(name) == nil {
-		inbox = "_INBOX_" + name
-	}
-	nc, err := natsconn.Connect(natsconn.ConnOptions{
-		URL: s.flags.NATSURL, Creds: s.flags.NATSCreds, NKey: s.flags.NATSNKey,
-		CA: s.flags.NATSCA, Cert: s.flags.NATSCert, Key: s.flags.NATSKey,
-		User: s.flags.NATSUser, Password: s.flags.NATSPassword,
-		Name: "callbus publisher " + name, InboxPrefix: inbox,
-		// "Not stored" must be true: nothing is sent behind our back later.
-		NoBuffer: true,
-		Logger:   slog.New(slog.NewTextHandler(s.std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	nc, err := s.dial(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,4 +40,40 @@ func (s *session) connectAs(name string) (client *producer.Client, end func(), e
 		return nil, nil, usage(err)
 	}
 	return client, nc.Close, nil
+}
+
+// operator is a connection with an operator's rights.
+type operator struct {
+	js     jetstream.JetStream
+	prefix commands.Prefix
+}
+
+func (s *session) dialOperator(prefix commands.Prefix) (*operator, func(), error) {
+	nc, err := s.dial(producer.Everyone)
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	return &operator{js, prefix}, nc.Close, nil
+}
+
+// dial opens a connection for a producer, or for an operator.
+func (s *session) dial(name string) (*nats.Conn, error) {
+	inbox := s.flags.NATSInboxPrefix
+	if inbox == "" && commands.CheckProducer(name) == nil {
+		inbox = "_INBOX_" + name
+	}
+	return natsconn.Connect(natsconn.ConnOptions{
+		URL: s.flags.NATSURL, Creds: s.flags.NATSCreds, NKey: s.flags.NATSNKey,
+		CA: s.flags.NATSCA, Cert: s.flags.NATSCert, Key: s.flags.NATSKey,
+		User: s.flags.NATSUser, Password: s.flags.NATSPassword,
+		Name: "callbus publisher " + name, InboxPrefix: inbox,
+		// "Not stored" must be true: nothing is sent behind our back later.
+		NoBuffer: true,
+		Logger:   slog.New(slog.NewTextHandler(s.std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
 }

@@ -163,6 +163,10 @@ func (f *serveFlags) options(log *slog.Logger) app.Options {
 	}
 	o.IncomingRoute = f.IncomingRoute
 	o.MetricsListen, o.Concurrency, o.QuotaRequests = f.MetricsListen, f.Concurrency, f.QuotaRequests
+	o.Budget = app.BudgetOptions{
+		MaxLiveCalls: f.MaxLiveCalls, MonthlyCalls: f.MonthlyCalls, MonthlyHard: f.MonthlyCallsHard,
+		MonthlyReset: f.MonthlyReset, PerTenant: f.BudgetScope == "tenant", MonthlyProbe: f.MonthlyProbe,
+	}
 	o.TTL = commands.TTL{Place: f.DefaultTTLPlace, Other: f.DefaultTTL}
 	o.ReconcileWait, o.OperationTimeout, o.KeepAliveInterval = f.ReconcileWait, f.OperationTimeout, f.KeepaliveInterval
 	o.MaxCallDuration, o.GracePeriod, o.DrainDelay = f.MaxCallDuration, f.GracePeriod, f.DrainDelay

@@ -74,6 +74,16 @@ type callbackFlags struct {
 	IncomingRoute          map[string]string `help:"Producer that gets incoming calls of a tenant or instance, TENANT=PRODUCER (repeatable with ;)."`
 }
 
+// budgetFlags are how many calls may be placed.
+type budgetFlags struct {
+	MaxLiveCalls     int           `default:"100" help:"Calls placed that may live at once, on all workers together. 0: no limit."`
+	BudgetScope      string        `enum:"app,tenant" default:"app" help:"Whether the limits of live and monthly calls are the app's, or each tenant has its own: app or tenant."`
+	MonthlyCalls     int           `default:"10000" help:"Calls placed in a month; an operator is warned at 80 and 95 %. 0: no limit."`
+	MonthlyCallsHard bool          `help:"Place no more than --monthly-calls; without it only Graph's refusal (8529) holds places back."`
+	MonthlyReset     string        `default:"1" help:"When the month begins: a day from 1 to 31, with a time in UTC if it is not midnight, such as 15T08:30."`
+	MonthlyProbe     time.Duration `hidden:"" default:"1h" help:"How often one place asks Graph whether the month's calls are used up."`
+}
+
 // serveFlags run the worker.
 type serveFlags struct {
 	natsFlags     `embed:""`
@@ -92,6 +102,7 @@ type serveFlags struct {
 	OperationTimeout  time.Duration `default:"10m" help:"How long an accepted operation is waited for before the call is read."`
 	KeepaliveInterval time.Duration `default:"15m" help:"How often each established call is kept alive (Graph ends calls after 45 minutes without)."`
 	MaxCallDuration   time.Duration `default:"4h" help:"Longest life of a call; it is hung up then. 0: no limit."`
+	budgetFlags       `embed:""`
 	GracePeriod       time.Duration `default:"30s" help:"Longest time a stop may take after SIGTERM."`
 	DrainDelay        time.Duration `default:"0s" help:"How long notifications are still answered after SIGTERM, until the endpoint is out of rotation."`
 	WorkerName        string        `help:"Name in results and logs; the host name by default."`

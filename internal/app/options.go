@@ -57,6 +57,7 @@ type Options struct {
 	OperationTimeout  time.Duration
 	KeepAliveInterval time.Duration
 	MaxCallDuration   time.Duration
+	Budget            BudgetOptions
 	GracePeriod       time.Duration
 	DrainDelay        time.Duration
 
@@ -78,7 +79,7 @@ func DefaultOptions() Options {
 		CallbackListen: ":8080", CallbackOIDCURLs: callbacks.DefaultOIDCURLs, CallbackIssuers: callbacks.DefaultIssuers, CallbackTID: callbacks.TIDAuto, CallbackMaxConnections: callbacks.DefaultMaxConnections,
 		MetricsListen: ":9464", Concurrency: 64, TTL: commands.DefaultTTL,
 		ReconcileWait: 90 * time.Second, OperationTimeout: 10 * time.Minute, KeepAliveInterval: 15 * time.Minute,
-		MaxCallDuration: 4 * time.Hour, GracePeriod: 30 * time.Second,
+		MaxCallDuration: 4 * time.Hour, Budget: BudgetOptions{MaxLiveCalls: 100, MonthlyCalls: 10_000}, GracePeriod: 30 * time.Second,
 		WorkerName: name, Version: "devel", Logger: slog.Default(),
 	}
 }
@@ -92,6 +93,7 @@ const (
 func (o *Options) Validate() error {
 	wrong := append(o.validateQueue(), o.validateGraph()...)
 	wrong = append(wrong, o.validateCallbacks()...)
+	wrong = append(wrong, o.Budget.validate()...)
 	if len(wrong) == 0 {
 		return nil
 	}

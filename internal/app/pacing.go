@@ -13,7 +13,7 @@ const QuotaLearned = "learn"
 // order is theirs, outermost first.
 func (w *Worker) openPacing() {
 	w.breaker = pacing.NewBreaker(w.gates, pacing.BreakerOptions{Probe: executor.Probe(w.graph), Observer: w.metrics})
-	layers := []pacing.Layer{w.breaker, w.gates}
+	layers := []pacing.Layer{w.pauses, w.breaker, w.gates, w.budget.Slots, w.budget.Month}
 	if w.opts.QuotaRequests != "" {
 		var quota pacing.Quota // learned
 		if w.opts.QuotaRequests != QuotaLearned {

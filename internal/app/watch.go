@@ -20,6 +20,9 @@ const (
 // recorded is told of every record this worker stores: one log line for each
 // settled command, and its metrics.
 func (w *Worker) recorded(r ledger.Record) {
+	if r.Action == commands.Place {
+		w.budget.Recorded(r.TenantID, r.Result.Key(), r.Status, r.CallID)
+	}
 	if !r.Final {
 		return
 	}

@@ -58,6 +58,8 @@ type Worker struct {
 	breaker   *pacing.Breaker
 	pacer     *pacing.Pacer
 	admission *pacing.Admission
+	pauses    *pacing.Pauses
+	budget    *pacing.Budget
 	timers    *timers.Timers
 	calls     *calls.Calls
 	executor  *executor.Executor
@@ -163,12 +165,15 @@ func (w *Worker) openRooms(ctx context.Context) error {
 	if w.gates, err = pacing.New(ctx, w.js, prefix, w.metrics, w.log); err != nil {
 		return err
 	}
+	if err = w.openBudget(ctx); err != nil {
+		return err
+	}
 	w.openPacing()
 	w.timers = timers.New(w.js, prefix, w.log)
 	stopping := w.stopping.Load
 	w.calls = calls.New(calls.Deps{
 		Registry: calls.NewRegistry(w.js, prefix), Events: calls.NewEvents(w.js, prefix), Journal: w.journal, Timers: w.timers,
-		Graph: executor.Line(w.graph, w.admission, stopping), Hint: w.queue.Hint, Observer: w.metrics, Logger: w.log,
+		Graph: executor.Line(w.graph, w.admission, stopping), Hint: w.queue.Hint, Over: w.budget.Slots.Ended, Observer: w.metrics, Logger: w.log,
 	}, calls.Options{KeepAliveInterval: o.KeepAliveInterval, OperationTimeout: o.OperationTimeout, MaxCallDuration: o.MaxCallDuration})
 	base := strings.TrimRight(o.CallbackURL, "/")
 	w.executor = executor.New(executor.Deps{
@@ -176,6 +181,7 @@ func (w *Worker) openRooms(ctx context.Context) error {
 	}, executor.Options{
 		Prefix: prefix, Worker: o.WorkerName, Tenants: o.Tenants, AllowPhone: o.AllowPhone, TTL: o.TTL,
 		AckWait: o.Streams.AckWait, GraphTimeout: o.GraphTimeout, ReconcileWait: o.ReconcileWait, Stopping: stopping,
+		LiveBudget: o.Budget.MaxLiveCalls > 0, MonthLook: o.Budget.probe(),
 		CallbackURI: func(place commands.Key, attempt int) string { return base + callbacks.CallPath(place, attempt) },
 	})
 	return w.openReceiver(ctx)
@@ -235,6 +241,8 @@ func (w *Worker) parts(take, work context.Context) []func() error {
 		func() error { w.calls.KeepSwept(take, sweepEvery); return nil },
 		func() error { return w.gates.Run(take) },
 		func() error { return w.breaker.Run(take) },
+		func() error { return w.pauses.Run(take) },
+		func() error { return w.keepBudget(take) },
 		func() error { return w.watchBacklog(take) },
 		func() error { return w.watchCalls(take) },
 		func() error { return w.checkToken(take) },
@@ -277,6 +285,9 @@ func (w *Worker) drain(parts *sync.WaitGroup, stopWork context.CancelCauseFunc) 
 func (w *Worker) close() {
 	if w.auth != nil {
 		w.auth.Close()
+	}
+	if w.budget != nil {
+		w.budget.Close()
 	}
 	if w.queue != nil {
 		w.queue.Close()

@@ -53,6 +53,7 @@ type Calls struct {
 	timers  *timers.Timers
 	graph   Graph
 	hint    func(commands.CallKey)
+	over    func(commands.Key)
 	obs     Observer
 	log     *slog.Logger
 }
@@ -65,6 +66,9 @@ type Deps struct {
 	Timers   *timers.Timers
 	Graph    Graph
 	Hint     func(commands.CallKey) // told when something about a call has moved
+	// Over is told, at least once, the place command of a call that has ended; it
+	// may be nil and must not block.
+	Over     func(commands.Key)
 	Observer Observer
 	Logger   *slog.Logger
 }
@@ -84,6 +88,6 @@ func New(d Deps, o Options) *Calls {
 	def(&o.HangupCheck, 10*time.Second)
 	return &Calls{
 		Registry: d.Registry, Events: d.Events, opts: o, journal: d.Journal, timers: d.Timers, graph: d.Graph,
-		hint: d.Hint, obs: d.Observer, log: d.Logger.With("component", "calls"),
+		hint: d.Hint, over: d.Over, obs: d.Observer, log: d.Logger.With("component", "calls"),
 	}
 }

@@ -216,6 +216,9 @@ func (c *Calls) end(ctx context.Context, call commands.CallKey, e Entry, ev comm
 	if err != nil {
 		return err
 	}
+	if c.over != nil && e.PlaceID != "" {
+		c.over(commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: e.PlaceID})
+	}
 	if first && c.obs != nil {
 		c.obs.CallEnded(e.Reason, ring, talk)
 	}

@@ -89,6 +89,12 @@ func (p Prefix) Due(k Key, kind string) string {
 	return fmt.Sprintf("%s.due.%s.%s.%s.%s", p, k.Producer, k.CallRef, k.ID, kind)
 }
 
+// Quota begins the subjects of the counters of calls placed under an app:
+// <prefix>.quota.<app>.<tenant>.<producer>.<yyyymm>.
+func (p Prefix) Quota(app string) string {
+	return fmt.Sprintf("%s.quota.%s", p, app)
+}
+
 // Hint is the core NATS subject on which workers tell each other that
 // something about a call has moved.
 func (p Prefix) Hint(c CallKey) string {

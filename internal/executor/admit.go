@@ -21,11 +21,7 @@ func (j *job) admit(ctx context.Context) (bool, error) {
 		// the record of waiting is the question whether there is room again.
 		return false, j.wait(ctx, "breaker", time.Now().Add(fullPause))
 	}
-	class, _ := pacing.ClassOf(j.m.Action)
-	pass, w, err := j.x.Admission.Admit(ctx, pacing.Request{
-		Scope: j.tenant, Class: class, Action: j.m.Action,
-		Call: j.key.Call(), Command: j.key.ID, CallID: j.entry.CallID, Expires: j.expiry,
-	})
+	pass, w, err := j.x.Admission.Admit(ctx, j.paced())
 	if err != nil {
 		return false, err
 	}
@@ -34,6 +30,30 @@ func (j *job) admit(ctx context.Context) (bool, error) {
 	}
 	j.pass = pass
 	return true, nil
+}
+
+// paced is the command as the layers of pacing see it.
+func (j *job) paced() pacing.Request {
+	class, _ := pacing.ClassOf(j.m.Action)
+	return pacing.Request{
+		Scope: j.tenant, Class: class, Action: j.m.Action,
+		Call: j.key.Call(), Command: j.key.ID, Seq: j.m.Seq, CallID: j.entry.CallID, Expires: j.expiry,
+	}
+}
+
+// budgeted tells whether a refusal is the business of a budget among the layers,
+// which has heard of it, and how long the place waits there.
+func (j *job) budgeted(reason string) (until time.Time, ok bool) {
+	switch {
+	case j.m.Action != commands.Place:
+		return time.Time{}, false
+	case reason == pacing.ReasonLiveCalls && j.x.opts.LiveBudget:
+		return time.Time{}, true // a call's end, whenever that is
+	case reason == pacing.ReasonMonthlyCalls && j.x.opts.MonthLook > 0:
+		w, held := j.x.Admission.Held(j.paced())
+		return w.Until, held && w.Reason == reason
+	}
+	return time.Time{}, false
 }
 
 // release gives back what admit claimed for a request that was not sent.

@@ -37,6 +37,12 @@ type Options struct {
 	AckWait, GraphTimeout time.Duration
 	// ReconcileWait is how long a request whose answer was lost is waited for.
 	ReconcileWait time.Duration
+	// LiveBudget says that the layers of admission count live calls: places that
+	// Graph refuses for want of them wait there, not at the gate. MonthLook, if more
+	// than 0, says the same of the month's calls, and is how long a place waits for
+	// them until it is looked at again.
+	LiveBudget bool
+	MonthLook  time.Duration
 	// Stopping tells whether the worker is to send nothing more.
 	Stopping func() bool
 	// CallbackURI makes the address that Graph notifies of a call.

@@ -237,7 +237,9 @@ func (j *job) unsent(ctx context.Context, a answer, v verdict) error {
 		}
 		j.x.Observer.Throttled(j.tenant, string(class))
 	}
-	if v.shut {
+	if then, ok := j.budgeted(v.reason); ok {
+		until = then
+	} else if v.shut {
 		if err := j.x.Gates.Close(ctx, pacing.Gate{Scope: j.tenant, Class: v.class, Reason: v.reason, Until: until}); err != nil {
 			j.x.log.Warn("gate is shut here alone", "err", err)
 		}

@@ -47,6 +47,9 @@ func (j *job) waitFor(ctx context.Context, w pacing.Wait) error {
 			delay += jitter(min(delay/10, jitterMost)) // not all at once when the gate opens
 		}
 	}
+	if look := j.x.opts.MonthLook; reason == "monthlyCalls" && look > 0 && delay > look {
+		delay = look + jitter(min(look/10, time.Minute)) // nobody knows for certain when the month ends
+	}
 	if left := j.expiry.Sub(now); delay > left {
 		delay = left // to be expired in time
 	}

@@ -61,7 +61,7 @@ var (
 	deadCauses    = newLabelSet("invalid", "unreadable", "tooLarge", "idConflict", "noSuchCall", "callLives",
 		"callOwned", "tenantNotServed", "phoneNotAllowed", "unknown", "internal")
 	// storeStreams are the streams and buckets that workers write to.
-	storeStreams = newLabelSet("RESULTS", "EVENTS", "DEAD", "TIMERS", "CALLS", "GATES")
+	storeStreams = newLabelSet("RESULTS", "EVENTS", "DEAD", "TIMERS", "CALLS", "GATES", "QUOTA")
 	storeReasons = newLabelSet("full", "noRoom", "tooLarge", "missing")
 	// endReasons is a closed part of an open set: what is added to that counts
 	// as "other" until it is worth a line on a dashboard.

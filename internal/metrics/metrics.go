@@ -29,6 +29,7 @@ type Metrics struct {
 	graphMetrics
 	throttleMetrics
 	pacingMetrics
+	budgetMetrics
 	callMetrics
 	queueMetrics
 }
@@ -43,6 +44,7 @@ func New(reg prometheus.Registerer, opts Options) *Metrics {
 	m.graphMetrics = newGraphMetrics(f)
 	m.throttleMetrics = newThrottleMetrics(f, m.scopes)
 	m.pacingMetrics = newPacingMetrics(f, m.scopes)
+	m.budgetMetrics = newBudgetMetrics(f, m.scopes)
 	m.callMetrics = newCallMetrics(f)
 	m.queueMetrics = newQueueMetrics(f)
 	registerBuildInfo(f, opts.Version)

@@ -64,11 +64,11 @@ func TestNamesPassPromlint(t *testing.T) {
 func TestEveryMetricOfTheContractIsThereFromTheStart(t *testing.T) {
 	_, reg := setup(t)
 	contract := []string{
-		"backlog", "backlog_oldest_age_seconds", "backlog_runnable", "breaker_state", "build_info", "call_ring_seconds",
+		"backlog", "backlog_oldest_age_seconds", "backlog_runnable", "breaker_state", "build_info", "call_budget_limit", "call_budget_used", "call_ring_seconds",
 		"call_talk_seconds", "calls_ended_total", "calls_live", "calls_silent_total", "command_duration_seconds",
 		"commands_finished_total", "commands_in_flight", "commands_received_total", "dead_letters",
 		"fetch_errors_total", "graph_request_duration_seconds", "graph_requests_total", "graph_throttled_total",
-		"keepalives_total", "nats_connected", "notifications_total", "pacer_limit_requests_per_second", "store_refused_total", "throttle_gate_closed",
+		"keepalives_total", "nats_connected", "notifications_total", "pacer_limit_requests_per_second", "paused", "store_refused_total", "throttle_gate_closed",
 		"throttle_gate_reopen_timestamp_seconds",
 	}
 	var got []string

@@ -14,6 +14,7 @@ type Request struct {
 	Action  commands.Action
 	Call    commands.CallKey // of our own requests it may be zero
 	Command string           // the command's id, with Call the name of a place; empty: a request of our own
+	Seq     uint64           // of publication, in the queue
 	CallID  string           // Graph's id of the call, empty for a place
 	Expires time.Time        // zero: never
 }

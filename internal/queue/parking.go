@@ -100,9 +100,11 @@ func (p *parking) removeLocked(c commands.CallKey, seq uint64) {
 // wake brings the call's oldest parked command back. Only the oldest: the
 // others wait for it anyway, and its leaving the queue is the next hint. One
 // that is not due is stepped over, as in the order of the queue. Spots whose
-// delay has passed may be in other hands by now and are left alone.
-func (p *parking) wake(c commands.CallKey, now time.Time) {
+// delay has passed may be in other hands by now and are left alone. It reports
+// whether there was one that comes back, or that is being looked at.
+func (p *parking) wake(c commands.CallKey, now time.Time) bool {
 	p.mu.Lock()
+	working := len(p.working[c]) > 0
 	for _, m := range p.working[c] {
 		m.hinted = true
 	}
@@ -126,6 +128,7 @@ func (p *parking) wake(c commands.CallKey, now time.Time) {
 	if nak != nil {
 		_ = nak()
 	}
+	return nak != nil || working
 }
 
 func (p *parking) setLocked(c commands.CallKey, spots []spot) {

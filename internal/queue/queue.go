@@ -65,6 +65,10 @@ func (q *Queue) Close() {
 // parked commands are looked at again. Lost hints cost only time.
 func (q *Queue) Hint(c commands.CallKey) { _ = q.nc.Publish(q.prefix.Hint(c), nil) }
 
+// Wake does on this worker alone what a hint does on all, and reports whether it
+// had a command of the call.
+func (q *Queue) Wake(c commands.CallKey) bool { return q.parked.wake(c, time.Now()) }
+
 // Reply sends a copy to a producer's inbox, at most once, without waiting.
 func (q *Queue) Reply(subject string, body []byte) { _ = q.nc.Publish(subject, body) }
 

@@ -153,8 +153,8 @@ func TestProvisionFindsWhatAnotherWorkerMakes(t *testing.T) {
 		return natstest.Swallow
 	})
 	plan, err := Provision(t.Context(), dial(t, proxy.URL()), o, ModeCreate, false)
-	if err != nil || len(plan.Created) != 13 || made.Load() != 1 {
-		t.Errorf("Provision() = %+v, %v after %d requests for %s; want 13 objects after 1", plan, err, made.Load(), name)
+	if err != nil || len(plan.Created) != 14 || made.Load() != 1 {
+		t.Errorf("Provision() = %+v, %v after %d requests for %s; want 14 objects after 1", plan, err, made.Load(), name)
 	}
 }
 

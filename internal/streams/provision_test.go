@@ -45,8 +45,8 @@ func TestProvision(t *testing.T) {
 	if err != nil || len(plan.Differences) == 0 || len(plan.Created) != 0 {
 		t.Fatalf("dry run = %+v, %v; want differences and nothing created", plan, err)
 	}
-	if plan, err = streams.Provision(ctx, js, o, streams.ModeCreate, false); err != nil || len(plan.Created) != 13 {
-		t.Fatalf("create = %+v, %v; want 13 objects created", plan, err)
+	if plan, err = streams.Provision(ctx, js, o, streams.ModeCreate, false); err != nil || len(plan.Created) != 14 {
+		t.Fatalf("create = %+v, %v; want 14 objects created", plan, err)
 	}
 	for _, mode := range []streams.Mode{streams.ModeCreate, streams.ModeVerify, streams.ModeReconcile} {
 		if plan, err = streams.Provision(ctx, js, o, mode, false); err != nil || len(plan.Differences) != 0 {

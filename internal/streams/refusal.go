@@ -68,6 +68,7 @@ func holderOf(prefix commands.Prefix, subject string) (holder, bool) {
 		{string(prefix), "events", holder{Events, prefix.Stream(Events), "notifications are refused and Graph has to repeat them", "raise its max_bytes or lower --events-max-age"}},
 		{string(prefix), "dead", holder{Dead, prefix.Stream(Dead), "commands that need a look stay in the queue", "raise its max_bytes or delete letters that were dealt with"}},
 		{string(prefix), "timers", holder{Timers, prefix.Stream(Timers), "commands that Graph took stay in the queue", "give it the settings of `worker provision --streams=reconcile`"}},
+		{string(prefix), "quota", holder{Quota, prefix.Stream(Quota), "calls are not counted against the month", "give it the settings of `worker provision --streams=reconcile`"}},
 		{"$KV", prefix.Registry(), holder{Registry, "bucket " + prefix.Registry(), "what happens to calls is not noted", "raise its max_bytes"}},
 		{"$KV", prefix.Stream(Gates), holder{Gates, "bucket " + prefix.Stream(Gates), "workers do not learn of each other's throttling", "raise its max_bytes"}},
 	} {

@@ -20,6 +20,7 @@ const (
 	Timers   = "TIMERS"
 	Gates    = "GATES"
 	Rate     = "RATE"
+	Quota    = "QUOTA"
 	// Registry is what the registry's bucket is called where it stands among
 	// the others; see [commands.Prefix.Registry] for its own name.
 	Registry = "CALLS"
@@ -144,6 +145,19 @@ func (o Options) streams() []jetstream.StreamConfig {
 		MaxMsgsPerSubject: 1,
 		AllowMsgCounter:   true,
 		Duplicates:        time.Minute,
+	}, {
+		Name:        p.Stream(Quota),
+		Description: "calls placed, by app, tenant, producer and month: counters",
+		Subjects:    []string{any + ".quota.*.*.*.*"},
+		Storage:     jetstream.FileStorage,
+		Replicas:    o.Replicas,
+		// A counter is its last message; the server allows neither DiscardNew nor
+		// message TTLs beside counters, so old months go by age.
+		MaxAge:            400 * 24 * time.Hour,
+		MaxMsgsPerSubject: 1,
+		AllowDirect:       true,
+		AllowMsgCounter:   true,
+		Duplicates:        10 * time.Minute, // a call is counted once, also when an acknowledgement was lost
 	}}
 }
 

@@ -103,6 +103,9 @@ func (f *Fleet) worker(i int, name, token, callbackListen string) *Proc {
 		"--callback-oidc-url=" + graph + "/oidc/.well-known/openidconfiguration",
 		"--callback-issuer=" + graphsim.DefaultIssuer, "--callback-audience=" + graphsim.DefaultAppID,
 		"--metrics-listen=" + f.metricsAddrs[i], "--log-format=text",
+		// More than any load here has at once: the slots are taken and given back all
+		// the same.
+		"--max-live-calls=2000", "--monthly-calls=0",
 	}
 	return &Proc{
 		name: name, path: binary, args: append(args, special.Args...),
