@@ -83,6 +83,12 @@ chaos-keepalive: check-go ## 500 calls for 3 hours, 60 times shorter, workers re
 .PHONY: bench-pacing
 bench-pacing: check-go ## Hold pacing to its figures, DURATION=2m a scenario; ARGS="--only quota/3" for some
 	go run ./test/chaos pacing --duration $(if $(filter command line environment,$(origin DURATION)),$(DURATION),2m) $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory bench-budget)
+
+.PHONY: bench-budget
+bench-budget: check-go ## Real workers against the limits of live and of monthly calls
+	go run ./test/chaos budget
+	go run ./test/chaos month
 
 .PHONY: lint
 lint: check-go ## Check format, vet, staticcheck, module files and the chart

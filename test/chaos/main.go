@@ -21,6 +21,8 @@ type cli struct {
 	Crashes crashesFlags  `cmd:"" help:"Kill a worker between every two steps, for each action: a table of outcomes."`
 	Backlog backlogFlags  `cmd:"" help:"Ten thousand queued places and a hundred thousand waiting commands, then a hang-up."`
 	Pacing  pacingFlags   `cmd:"" help:"How well the pace is kept: quotas that nobody knows, an outage, tenants side by side, a parked backlog."`
+	Budget  budgetFlags   `cmd:"" help:"A thousand places, a hundred calls at once, and a killed worker: the live-call budget."`
+	Month   monthFlags    `cmd:"" help:"The month's calls are used up: who waits, who asks again, who goes on."`
 	Stop    stopFlags     `cmd:"" help:"SIGTERM with many requests in flight."`
 
 	Keepalive     keepaliveFlags     `cmd:"" help:"Hundreds of calls that last, in short time, while workers are restarted and scaled."`
