@@ -142,6 +142,7 @@ func (f *streamFlags) options(prefix string) streams.Options {
 
 func (f *serveFlags) options(log *slog.Logger) app.Options {
 	o := app.DefaultOptions()
+	o.Role = app.Role(f.Role)
 	o.NATS = f.natsFlags.options()
 	o.Streams = f.streamFlags.options(f.Prefix)
 	o.Streams.AckWait = f.AckWait

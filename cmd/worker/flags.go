@@ -92,6 +92,7 @@ type serveFlags struct {
 	callbackFlags `embed:""`
 	logFlags      `embed:""`
 
+	Role              string        `enum:"all,worker,receiver" default:"all" help:"all; worker: everything but receive notifications; receiver: notifications only, which needs no Azure credential."`
 	MetricsListen     string        `default:":9464" help:"Address of /metrics, /healthz and /readyz."`
 	Concurrency       int           `default:"64" help:"Commands in work at once, for each of the lanes control and place; urgent has as many of its own."`
 	QuotaRequests     string        `help:"Request rate for each tenant that all workers together keep to, such as 50/1s; learn: found out from Graph's 429s. By default nothing but a 429 holds."`

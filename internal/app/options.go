@@ -23,6 +23,7 @@ var ErrOptions = errors.New("settings")
 // Options are a worker's settings. DefaultOptions fills them; Validate says
 // what is wrong with them.
 type Options struct {
+	Role        Role
 	NATS        natsconn.ConnOptions
 	Streams     streams.Options
 	StreamsMode streams.Mode
@@ -112,6 +113,9 @@ func joinLine(all []error) error {
 func (o *Options) validateQueue() []error {
 	var wrong []error
 	no := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	if err := o.Role.check(); err != nil {
+		wrong = append(wrong, err)
+	}
 	if err := o.Streams.Prefix.Check(); err != nil {
 		no("--%w", err)
 	}
@@ -188,7 +192,7 @@ func (o *Options) validateCallbacks() []error {
 	if n := o.CallbackMaxConnections; n < 0 || n > maxCallbackConnections {
 		wrong = append(wrong, fmt.Errorf("--callback-max-connections is %d: want 1 to %d", n, maxCallbackConnections))
 	}
-	if o.CallbackAudience == "" {
+	if o.CallbackAudience == "" && o.Role.receives() {
 		wrong = append(wrong, errors.New("--callback-audience is missing: the client id of the app, which AZURE_CLIENT_ID gives too"))
 	}
 	return wrong

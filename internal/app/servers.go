@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"callbus/internal/callbacks"
+	"callbus/internal/calls"
 	"callbus/internal/graph"
 	"callbus/internal/metrics"
 )
@@ -32,7 +33,7 @@ func (w *Worker) openReceiver(ctx context.Context) error {
 		return fmt.Errorf("%w: --callback-url: %w", ErrOptions, err)
 	}
 	w.receiver, err = callbacks.NewReceiver(callbacks.Options{
-		BasePath: strings.TrimRight(base.Path, "/"), Auth: w.auth, Store: w.calls.Events, Lookup: w.calls.Registry.Owner,
+		BasePath: strings.TrimRight(base.Path, "/"), Auth: w.auth, Store: calls.NewEvents(w.js, o.Streams.Prefix), Lookup: calls.NewRegistry(w.js, o.Streams.Prefix).Owner,
 		IncomingRoute: o.IncomingRoute, Counter: w.metrics, Logger: w.log,
 	})
 	if err != nil {
@@ -54,6 +55,9 @@ func (w *Worker) listen(ctx context.Context) error {
 	if w.metricsListener, err = lc.Listen(ctx, "tcp", w.opts.MetricsListen); err != nil {
 		return fmt.Errorf("--metrics-listen: %w", err)
 	}
+	if !w.opts.Role.receives() {
+		return nil
+	}
 	if w.callbackListener, err = lc.Listen(ctx, "tcp", w.opts.CallbackListen); err != nil {
 		return fmt.Errorf("--callback-listen: %w", err)
 	}
@@ -63,8 +67,13 @@ func (w *Worker) listen(ctx context.Context) error {
 // MetricsAddr is where /metrics, /healthz and /readyz are served.
 func (w *Worker) MetricsAddr() string { return w.metricsListener.Addr().String() }
 
-// CallbackAddr is where notifications are received.
-func (w *Worker) CallbackAddr() string { return w.callbackListener.Addr().String() }
+// CallbackAddr is where notifications are received; empty when others do.
+func (w *Worker) CallbackAddr() string {
+	if w.callbackListener == nil {
+		return ""
+	}
+	return w.callbackListener.Addr().String()
+}
 
 // serve starts both servers and returns what stops them.
 func (w *Worker) serve(wg *sync.WaitGroup, fail func(error)) func() {
@@ -76,12 +85,16 @@ func (w *Worker) serve(wg *sync.WaitGroup, fail func(error)) func() {
 			}
 		})
 	}
-	run(w.callbacks.Serve, w.callbackListener)
+	if w.callbacks != nil {
+		run(w.callbacks.Serve, w.callbackListener)
+	}
 	run(ops.Serve, w.metricsListener)
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		_ = w.callbacks.Shutdown(ctx)
+		if w.callbacks != nil {
+			_ = w.callbacks.Shutdown(ctx)
+		}
 		_ = ops.Shutdown(ctx)
 	}
 }

@@ -81,7 +81,9 @@ func (w *Worker) watchHealth(ctx context.Context) error {
 		} else {
 			w.health.Set("nats", errDisconnected)
 		}
-		w.health.Set("callback keys", w.auth.Ready())
+		if w.auth != nil {
+			w.health.Set("callback keys", w.auth.Ready())
+		}
 		if !sleep(ctx, healthEvery) {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 	w.warn()
 	w.reg = metrics.NewRegistry()
 	w.metrics = metrics.New(w.reg, metrics.Options{Tenants: o.Tenants, Version: o.Version})
-	w.health = metrics.NewHealth("nats", "streams", "callback keys", "token")
+	w.health = metrics.NewHealth(o.Role.healthChecks()...)
 	for _, open := range []func(context.Context) error{w.openGraph, w.openNATS, w.openRooms, w.listen} {
 		if err := open(ctx); err != nil {
 			w.close()
@@ -95,6 +96,9 @@ func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 
 // warn says once what an operator should know about the settings.
 func (w *Worker) warn() {
+	if !w.opts.Role.works() {
+		return
+	}
 	if len(w.opts.AllowPhone) == 0 {
 		w.log.Warn("every phone number may be dialled; --allow-phone narrows that")
 	}
@@ -105,6 +109,9 @@ func (w *Worker) warn() {
 
 func (w *Worker) openGraph(context.Context) error {
 	o := w.opts
+	if !o.Role.works() {
+		return nil
+	}
 	g := graph.Options{
 		Cloud: o.Cloud, BaseURL: o.GraphURL, Route: o.GraphRoute, DefaultTenant: first(o.Tenants), Timeout: o.GraphTimeout,
 		UserAgent: "callbus/" + o.Version, Logger: w.log,
@@ -155,6 +162,9 @@ func (w *Worker) openNATS(ctx context.Context) error {
 
 func (w *Worker) openRooms(ctx context.Context) error {
 	o, prefix := w.opts, w.opts.Streams.Prefix
+	if !o.Role.works() {
+		return w.openReceiver(ctx)
+	}
 	var err error
 	if w.journal, err = ledger.New(ctx, w.js, prefix, w.recorded); err != nil {
 		return err
@@ -184,6 +194,9 @@ func (w *Worker) openRooms(ctx context.Context) error {
 		LiveBudget: o.Budget.MaxLiveCalls > 0, MonthLook: o.Budget.probe(),
 		CallbackURI: func(place commands.Key, attempt int) string { return base + callbacks.CallPath(place, attempt) },
 	})
+	if !o.Role.receives() {
+		return nil
+	}
 	return w.openReceiver(ctx)
 }
 
@@ -209,7 +222,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, run := range w.parts(take, work) {
 		parts.Go(func() { fail(run()) })
 	}
-	w.log.Info("worker started", "version", w.opts.Version, "callbacks", w.CallbackAddr(), "metrics", w.MetricsAddr())
+	w.log.Info("worker started", "version", w.opts.Version, "role", cmp.Or(w.opts.Role, RoleAll), "callbacks", w.CallbackAddr(), "metrics", w.MetricsAddr())
 
 	var err error
 	select {
@@ -232,9 +245,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// parts are the loops of the worker. Each returns when take has ended and its
+// parts are the loops of the worker; a receiver has hardly any. Each returns when take has ended and its
 // work is done.
 func (w *Worker) parts(take, work context.Context) []func() error {
+	if !w.opts.Role.works() {
+		return []func() error{func() error { return w.watchHealth(take) }}
+	}
 	parts := []func() error{
 		func() error { w.calls.Run(take, work, foldSlots); return nil },
 		func() error { w.timers.Run(take, work, timerSlots, w.calls.Fire); return nil },

@@ -13,7 +13,9 @@ import (
 )
 
 func TestLintStrict(t *testing.T) {
-	for name, vals := range map[string]map[string]any{"default": {}, "full": values(t, "full.yaml")} {
+	for name, vals := range map[string]map[string]any{
+		"default": {}, "full": values(t, "full.yaml"), "trial": values(t, "values-trial.yaml"), "production": values(t, "values-production.yaml"),
+	} {
 		t.Run(name, func(t *testing.T) {
 			result := lint.All(chartDir, vals, "calling", true)
 			for _, m := range result.Messages {
@@ -84,8 +86,8 @@ func TestProbesAndPortsFollowTheListenAddresses(t *testing.T) {
 }
 
 func TestThePodOutlivesTheGracePeriod(t *testing.T) {
-	for grace, want := range map[string]int64{"": 40, "30s": 40, "1m30s": 100, "1500ms": 12, "0.5h": 1810} {
-		m := mustRender(t, map[string]any{"worker": map[string]any{"gracePeriod": grace}})
+	for grace, want := range map[string]int64{"": 42, "30s": 42, "1m30s": 102, "1500ms": 14, "0.5h": 1812} {
+		m := mustRender(t, map[string]any{"worker": map[string]any{"gracePeriod": grace, "drainDelay": "1500ms"}})
 		if got := *m.deployment.Spec.Template.Spec.TerminationGracePeriodSeconds; got != want {
 			t.Errorf("gracePeriod %q: terminationGracePeriodSeconds = %d; want %d", grace, got, want)
 		}

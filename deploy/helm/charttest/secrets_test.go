@@ -121,7 +121,7 @@ func TestWorkloadIdentity(t *testing.T) {
 	for _, e := range m.deployment.Spec.Template.Spec.Containers[0].Env {
 		env[e.Name] = e.Value
 	}
-	if diff := cmp.Diff(map[string]string{"AZURE_CLIENT_ID": "app", "AZURE_TENANT_ID": "t1"}, env); diff != "" {
+	if diff := cmp.Diff(map[string]string{"AZURE_CLIENT_ID": "app", "AZURE_TENANT_ID": "t1", "GOMEMLIMIT": "483183820"}, env); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 }

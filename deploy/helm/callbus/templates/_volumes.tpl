@@ -1,5 +1,58 @@
-{{/* Files from Secrets, each under a fixed name, whatever its key is called. */}}
+{{/* Files from Secrets for (list $ role), each under a fixed name, whatever its
+key is called. A receiver and a "tool", which speaks to NATS alone, get nothing
+of Azure's. */}}
 {{- define "callbus.volumes" -}}
+{{- $root := first . }}{{ $role := last . }}
+{{- $own := include "callbus.fullname" $root }}
+{{- include "callbus.natsVolumes" $root }}
+{{- if eq $role "worker" }}
+{{- with $root.Values.azure }}
+{{- if and .existingSecret .clientCertificateKey }}
+- name: azure
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ .clientCertificateKey }}
+        path: client-certificate.pem
+{{- else if and (not .existingSecret) .clientCertificate }}
+- name: azure
+  secret:
+    secretName: {{ $own }}
+    defaultMode: 0440
+    items:
+      - key: client-certificate.pem
+        path: client-certificate.pem
+{{- end }}
+{{- end }}
+{{- if $root.Values.simulator.enabled }}
+- name: simulator
+  configMap:
+    name: {{ $own }}-simulator
+{{- end }}
+{{- end }}
+{{- if ne $role "tool" }}
+{{- with $root.Values.extraCa }}
+{{- if .existingSecret }}
+- name: ca
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0440
+    items: [{key: {{ .key }}, path: extra.crt}]
+{{- else if .existingConfigMap }}
+- name: ca
+  configMap:
+    name: {{ .existingConfigMap }}
+    items: [{key: {{ .key }}, path: extra.crt}]
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $root.Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "callbus.natsVolumes" -}}
 {{- $own := include "callbus.fullname" . }}
 {{- with .Values.nats }}
 {{- if and .existingSecret (or .credsKey .nkeyKey) }}
@@ -45,40 +98,18 @@
       {{- end }}
 {{- end }}
 {{- end }}
-{{- with .Values.azure }}
-{{- if and .existingSecret .clientCertificateKey }}
-- name: azure
-  secret:
-    secretName: {{ .existingSecret }}
-    defaultMode: 0440
-    items:
-      - key: {{ .clientCertificateKey }}
-        path: client-certificate.pem
-{{- else if and (not .existingSecret) .clientCertificate }}
-- name: azure
-  secret:
-    secretName: {{ $own }}
-    defaultMode: 0440
-    items:
-      - key: client-certificate.pem
-        path: client-certificate.pem
-{{- end }}
-{{- end }}
-{{- with .Values.extraVolumes }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{/* One mount for each volume made above, and the extra ones. */}}
 {{- define "callbus.volumeMounts" -}}
 {{- range include "callbus.volumes" . | fromYamlArray }}
-{{- if has .name (list "nats" "nats-tls" "azure") }}
+{{- if has .name (list "nats" "nats-tls" "azure" "simulator" "ca") }}
 - name: {{ .name }}
   mountPath: /etc/callbus/{{ .name }}
   readOnly: true
 {{- end }}
 {{- end }}
-{{- with .Values.extraVolumeMounts }}
+{{- with (first .).Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

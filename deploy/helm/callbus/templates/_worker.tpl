@@ -1,11 +1,45 @@
+{{/* .Values.worker as this release wants it, as YAML: a trial's simulated Graph and
+NATS know their own addresses, and who provisions leaves workers to verify. */}}
+{{- define "callbus.settings" -}}
+{{- $w := deepCopy .Values.worker }}
+{{- if .Values.trialNats.enabled }}
+{{- $_ := set $w "natsUrl" (printf "nats://%s-nats:4222" (include "callbus.fullname" .)) }}
+{{- end }}
+{{- if .Values.provision.enabled }}
+{{- $_ := set $w "streams" "verify" }}
+{{- end }}
+{{- if .Values.simulator.enabled }}
+{{- $_ := set $w "graphUrl" "http://127.0.0.1:8090/v1.0" }}
+{{- $_ := set $w "graphTokenFile" "/etc/callbus/simulator/token" }}
+{{- $_ := set $w "tenant" (list "aaaabbbb-0000-cccc-1111-dddd2222eeee") }}
+{{- $_ := set $w "callbackUrl" (printf "http://127.0.0.1:%s" (include "callbus.port" $w.callbackListen)) }}
+{{- $_ := set $w "callbackOidcUrl" (list "http://127.0.0.1:8090/oidc/.well-known/openidconfiguration") }}
+{{- $_ := set $w "callbackIssuer" (list "https://graphsim.invalid") }}
+{{- $_ := set $w "callbackAudience" "00001111-aaaa-2222-bbbb-3333cccc4444" }}
+{{- end }}
+{{- toYaml $w }}
+{{- end }}
+
 {{/*
-The worker's arguments: every member of .Values.worker that is not empty, as the
-flag of the same name. 0 and false are not empty. natsPassword is left to the
-environment, where no process list shows it.
+The arguments of "worker serve" for (list $ role): every member of the settings
+that is not empty, as the flag of the same name. 0 and false are not empty.
+natsPassword is left to the environment, where no process list shows it.
 */}}
 {{- define "callbus.args" -}}
+{{- $root := first . }}
+{{- $settings := omit (include "callbus.settings" $root | fromYaml) "natsPassword" }}
+{{- if $root.Values.receiver.enabled }}{{ $_ := set $settings "role" (last .) }}{{ end }}
 - serve
-{{- range $name, $value := omit .Values.worker "natsPassword" }}
+{{- include "callbus.flags" $settings }}
+{{- include "callbus.fileFlags" $root }}
+{{- with $root.Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Settings as flags. */}}
+{{- define "callbus.flags" -}}
+{{- range $name, $value := . }}
 {{- $flag := printf "--%s" (kebabcase $name) }}
 {{- if kindIs "slice" $value }}
 {{- range $value }}
@@ -21,12 +55,24 @@ environment, where no process list shows it.
 - {{ printf "%s=%v" $flag $value | quote }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "callbus.fileFlags" -}}
 {{- range $flag, $path := include "callbus.natsFiles" . | fromYaml }}
 - {{ printf "--%s=%s" $flag $path | quote }}
 {{- end }}
-{{- with .Values.extraArgs }}
-{{ toYaml . }}
 {{- end }}
+
+{{/* The arguments of "worker provision" for (list $ mode): what it shares with
+"worker serve". */}}
+{{- define "callbus.provisionArgs" -}}
+{{- $root := first . }}
+{{- $settings := include "callbus.settings" $root | fromYaml }}
+{{- $settings = pick $settings "natsUrl" "natsCreds" "natsNkey" "natsCa" "natsCert" "natsKey" "natsUser" "natsWait" "prefix" "streamReplicas" "commandsMaxBytes" "resultsMaxBytes" "resultsMaxAge" "eventsMaxAge" "deadMaxAge" "ackWait" "logLevel" "logFormat" }}
+{{- $_ := set $settings "streams" (last .) }}
+- provision
+{{- include "callbus.flags" $settings }}
+{{- include "callbus.fileFlags" $root }}
 {{- end }}
 
 {{/* Flags of NATS that name a mounted file, with its path. */}}
@@ -52,18 +98,22 @@ environment, where no process list shows it.
 {{- toYaml $files }}
 {{- end }}
 
-{{/* Environment: who we are to Azure and what must not be on a command line. */}}
+{{/* Environment of (list $ role resources): who we are to Azure, what must not be
+on a command line, and what the runtime should know of its limits. A receiver
+proves nothing to Azure and gets no secret of it. */}}
 {{- define "callbus.env" -}}
-{{- $secret := include "callbus.fullname" . }}
-{{- with .Values.azure.clientId }}
+{{- $root := index . 0 }}{{ $role := index . 1 }}{{ $limits := (index . 2).limits }}
+{{- $secret := include "callbus.fullname" $root }}
+{{- with $root.Values.azure.clientId }}
 - name: AZURE_CLIENT_ID
   value: {{ . | quote }}
 {{- end }}
-{{- with default (first .Values.worker.tenant) .Values.azure.tenantId }}
+{{- with default (first $root.Values.worker.tenant) $root.Values.azure.tenantId }}
 - name: AZURE_TENANT_ID
   value: {{ . | quote }}
 {{- end }}
-{{- with .Values.azure }}
+{{- if ne $role "receiver" }}
+{{- with $root.Values.azure }}
 {{- if and .existingSecret .clientSecretKey (not .clientCertificateKey) }}
 - name: AZURE_CLIENT_SECRET
   valueFrom:
@@ -82,6 +132,39 @@ environment, where no process list shows it.
   value: /etc/callbus/azure/client-certificate.pem
 {{- end }}
 {{- end }}
+{{- end }}
+{{- include "callbus.natsPassword" $root }}
+{{- with $root.Values.proxy }}
+{{- range $name, $value := dict "HTTPS_PROXY" .https "HTTP_PROXY" .http "NO_PROXY" .no }}
+{{- with $value }}
+- name: {{ $name }}
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if or $root.Values.extraCa.existingSecret $root.Values.extraCa.existingConfigMap }}
+# Besides the image's own certificates, not instead of them.
+- name: SSL_CERT_DIR
+  value: /etc/callbus/ca:/etc/ssl/certs
+{{- end }}
+{{- $given := list }}
+{{- range $root.Values.extraEnv }}{{ $given = append $given .name }}{{ end }}
+{{- if and (get (default dict $limits) "memory") (not (has "GOMEMLIMIT" $given)) }}
+- name: GOMEMLIMIT
+  value: {{ include "callbus.memoryLimit" $limits.memory | quote }}
+{{- end }}
+{{- if and (get (default dict $limits) "cpu") (not (has "GOMAXPROCS" $given)) }}
+- name: GOMAXPROCS
+  valueFrom:
+    resourceFieldRef:
+      resource: limits.cpu
+{{- end }}
+{{- with $root.Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "callbus.natsPassword" -}}
 {{- if and .Values.nats.existingSecret .Values.nats.passwordKey }}
 - name: NATS_PASSWORD
   valueFrom:
@@ -92,11 +175,8 @@ environment, where no process list shows it.
 - name: NATS_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ $secret }}
+      name: {{ include "callbus.fullname" . }}
       key: nats-password
-{{- end }}
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
 {{- end }}
 {{- end }}
 
