@@ -13,6 +13,11 @@ ARGS       ?=
 DURATION   ?= 5m
 NODES      ?= 1
 CHARTTEST  := deploy/helm/charttest
+KUBETEST   := deploy/helm/kubetest
+KUBE       := $(shell awk '/k8s.io\/kubernetes v/ { print $$NF; exit }' deploy/helm/kubetest/go.mod)
+OLD        ?=
+IMAGE      ?= callbus
+PLATFORM   ?= linux/amd64
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 
 .DEFAULT_GOAL := help
@@ -90,6 +95,33 @@ bench-budget: check-go ## Real workers against the limits of live and of monthly
 	go run ./test/chaos budget
 	go run ./test/chaos month
 
+.PHONY: chaos-rolling
+chaos-rolling: check-go ## A rolling update under load, from OLD=<git ref> or from this source
+	go run ./test/chaos rolling --old='$(OLD)' $(ARGS)
+
+.PHONY: kube
+kube: check-go ## Have a real kube-apiserver take the chart (a large build; needs kubectl)
+	@command -v kubectl >/dev/null 2>&1 || { echo "make: there is no kubectl on the PATH" >&2; exit 1; }
+	cd $(KUBETEST) && go build -o $(CURDIR)/bin/kube/kube-apiserver -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(KUBE) -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBE)))' k8s.io/kubernetes/cmd/kube-apiserver
+	cd $(KUBETEST) && go build -o $(CURDIR)/bin/kube/etcd -ldflags '-s -w' go.etcd.io/etcd/server/v3
+	cd $(CHARTTEST) && MANIFESTS_DIR=$(CURDIR)/bin/kube go test -count=1 -run '^TestWriteManifests$$' .
+	cd $(KUBETEST) && go run . $(CURDIR)/bin/kube $(CURDIR)/bin/kube/*.yaml
+
+.PHONY: image
+image: check-go ## Build the images with docker, podman or buildah; IMAGE=<prefix>, PLATFORM=<list>
+	@builder=$$(for b in docker podman buildah; do command -v $$b && break; done) || { echo "make: no docker, podman or buildah on the PATH to build images with" >&2; exit 1; }; \
+	  for target in worker publisher graphsim; do \
+	    $$builder build --platform '$(PLATFORM)' --target $$target --build-arg VERSION='$(VERSION)' --tag '$(IMAGE)'/$$target:'$(VERSION)' . || exit 1; \
+	  done
+
+.PHONY: image-size
+image-size: check-go ## Measure what the worker's image holds, without a builder
+	@mkdir -p bin/image
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/image/worker ./cmd/worker
+	@certs=/etc/ssl/certs/ca-certificates.crt; [ -r $$certs ] || certs=/dev/null; \
+	  tar -C bin/image -cf bin/image/layer.tar worker -C $$(dirname $$certs) $$(basename $$certs) && gzip -9 -kf bin/image/layer.tar && \
+	  echo "unpacked $$(du -b bin/image/layer.tar | cut -f1) bytes, as pulled $$(du -b bin/image/layer.tar.gz | cut -f1) bytes"
+
 .PHONY: lint
 lint: check-go ## Check format, vet, staticcheck, module files and the chart
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; }
@@ -98,6 +130,7 @@ lint: check-go ## Check format, vet, staticcheck, module files and the chart
 	$(STATICCHECK) ./...
 	cd $(CHARTTEST) && go mod tidy -diff && go vet ./... && $(STATICCHECK) ./...
 	cd $(CHARTTEST) && go test -run '^TestLint' .
+	cd $(KUBETEST) && go vet .
 
 .PHONY: bench
 bench: check-go ## Run every benchmark for BENCHTIME (200ms)

@@ -23,6 +23,7 @@ type cli struct {
 	Pacing  pacingFlags   `cmd:"" help:"How well the pace is kept: quotas that nobody knows, an outage, tenants side by side, a parked backlog."`
 	Budget  budgetFlags   `cmd:"" help:"A thousand places, a hundred calls at once, and a killed worker: the live-call budget."`
 	Month   monthFlags    `cmd:"" help:"The month's calls are used up: who waits, who asks again, who goes on."`
+	Rolling rollingFlags  `cmd:"" help:"A rolling update under load: old and new workers on one queue, the old ones stopped one by one."`
 	Stop    stopFlags     `cmd:"" help:"SIGTERM with many requests in flight."`
 
 	Keepalive     keepaliveFlags     `cmd:"" help:"Hundreds of calls that last, in short time, while workers are restarted and scaled."`

@@ -81,10 +81,10 @@ func TestWhatCannotGoTogetherIsRefused(t *testing.T) {
 }
 
 func TestAReceiverHasNothingOfAzures(t *testing.T) {
-	m := set(t, "{receiver: {enabled: true}, azure: {existingSecret: mine, clientId: app}, worker: {azureCredential: workload}, nats: {existingSecret: n}}")
+	m := set(t, "{receiver: {enabled: true}, azure: {existingSecret: mine, clientId: app}, worker: {azureCredential: workload}, nats: {existingSecret: mynats}}")
 	receiver := find[*appsv1.Deployment](m, "demo-callbus-receiver")
 	env, files := handedOver(receiver.Spec.Template.Spec)
-	if diff := cmp.Diff(map[string]string{"/etc/callbus/nats/creds": "n/nats.creds"}, files); diff != "" || len(env) > 0 {
+	if diff := cmp.Diff(map[string]string{"/etc/callbus/nats/creds": "mynats/nats.creds"}, files); diff != "" || len(env) > 0 {
 		t.Errorf("secrets in the environment %v; files (-want +got):\n%s", env, diff)
 	}
 	if l := receiver.Spec.Template.Labels["azure.workload.identity/use"]; l != "" {
