@@ -47,7 +47,7 @@ func TestWriteManifests(t *testing.T) {
 	if dir == "" {
 		dir = t.TempDir()
 	}
-	for _, set := range []string{"values-trial.yaml", "values-production.yaml", "full.yaml"} {
+	for _, set := range []string{"values-trial.yaml", "values-production.yaml"} {
 		text := mustRender(t, values(t, set)).yaml
 		if err := os.WriteFile(filepath.Join(dir, set), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -67,7 +66,7 @@ func podsOf(manifests string) (string, error) {
 			continue
 		}
 		o.Spec.Template.Metadata["name"] = o.Metadata.Name
-		pod, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": o.Spec.Template.Metadata, "spec": o.Spec.Template.Spec})
+		pod, err := yaml.Marshal(map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": o.Spec.Template.Metadata, "spec": o.Spec.Template.Spec})
 		if err != nil {
 			return "", err
 		}
@@ -76,5 +75,5 @@ func podsOf(manifests string) (string, error) {
 	if len(pods) == 0 {
 		return "", errors.New("no pods")
 	}
-	return strings.Join(pods, "\n---\n"), nil
+	return strings.Join(pods, "---\n"), nil
 }
