@@ -102,8 +102,8 @@ chaos-rolling: check-go ## A rolling update under load, from OLD=<git ref> or fr
 .PHONY: kube
 kube: check-go ## Have a real kube-apiserver take the chart (a large build; needs kubectl)
 	@command -v kubectl >/dev/null 2>&1 || { echo "make: there is no kubectl on the PATH" >&2; exit 1; }
-	cd $(KUBETEST) && go build -o $(CURDIR)/bin/kube/kube-apiserver -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(KUBE) -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBE)))' k8s.io/kubernetes/cmd/kube-apiserver
-	cd $(KUBETEST) && go build -o $(CURDIR)/bin/kube/etcd -ldflags '-s -w' go.etcd.io/etcd/server/v3
+	cd $(KUBETEST) && CGO_ENABLED=0 go build -o $(CURDIR)/bin/kube/kube-apiserver -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(KUBE) -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBE)))' k8s.io/kubernetes/cmd/kube-apiserver
+	cd $(KUBETEST) && CGO_ENABLED=0 go build -o $(CURDIR)/bin/kube/etcd -ldflags '-s -w' go.etcd.io/etcd/server/v3
 	cd $(CHARTTEST) && MANIFESTS_DIR=$(CURDIR)/bin/kube go test -count=1 -run '^TestWriteManifests$$' .
 	cd $(KUBETEST) && go run . $(CURDIR)/bin/kube $(CURDIR)/bin/kube/*.yaml
 
