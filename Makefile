@@ -18,6 +18,12 @@ KUBE       := $(shell grep -o 'kubernetes v[0-9.]*' deploy/helm/kubetest/go.mod 
 OLD        ?=
 IMAGE      ?= callbus
 PLATFORM   ?= linux/amd64
+# Prometheus and its promtool, built once from the module proxy, without what
+# talks to clouds: that is most of their dependencies.
+PROMETHEUS := bin/prometheus
+PROMTOOL   := bin/promtool
+RULES      := deploy/helm/callbus/rules
+RULETESTS  := $(CHARTTEST)/testdata/rules
 STATICCHECK = go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 
 .DEFAULT_GOAL := help
@@ -131,6 +137,20 @@ lint: check-go ## Check format, vet, staticcheck, module files and the chart
 	cd $(CHARTTEST) && go mod tidy -diff && go vet ./... && $(STATICCHECK) ./...
 	cd $(CHARTTEST) && go test -run '^TestLint' .
 	cd $(KUBETEST) && go vet .
+	@$(MAKE) --no-print-directory lint-prometheus
+
+.PHONY: lint-prometheus
+lint-prometheus: check-go $(PROMTOOL) ## Check alert rules, their tests and the metrics of a live worker with promtool
+	$(PROMTOOL) check rules --lint=all --lint-fatal $(RULES)/*.yaml
+	$(PROMTOOL) test rules $(RULETESTS)/*.yaml
+	go build -o bin/worker-lint ./cmd/worker
+	go run ./test/scrape bin/worker-lint >bin/metrics.txt
+	$(PROMTOOL) check metrics --extended <bin/metrics.txt >bin/metrics.lint || { cat bin/metrics.lint; exit 1; }
+	@head -n 8 bin/metrics.lint
+
+$(PROMTOOL) $(PROMETHEUS): tools/prometheus/go.mod tools/prometheus/go.sum
+	go build -C tools/prometheus -trimpath -tags remove_all_sd -o $(CURDIR)/$@ github.com/prometheus/prometheus/cmd/$(@F)
+	@touch $@
 
 .PHONY: bench
 bench: check-go ## Run every benchmark for BENCHTIME (200ms)

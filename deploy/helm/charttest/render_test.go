@@ -87,6 +87,8 @@ type manifests struct {
 	serviceAccount *corev1.ServiceAccount
 	secret         *corev1.Secret
 	serviceMonitor *monitoringv1.ServiceMonitor
+	prometheusRule *monitoringv1.PrometheusRule
+	dashboards     *corev1.ConfigMap
 }
 
 // find is the object of a type and name, or nil.
@@ -195,6 +197,7 @@ func decode(t *testing.T, documents map[string]string) manifests {
 	}
 	m.callbacks, m.metrics = find[*corev1.Service](m, full+"-callbacks"), find[*corev1.Service](m, full+"-metrics")
 	m.serviceMonitor, m.secret = find[*monitoringv1.ServiceMonitor](m, full), find[*corev1.Secret](m, full)
+	m.prometheusRule, m.dashboards = find[*monitoringv1.PrometheusRule](m, full), find[*corev1.ConfigMap](m, full+"-dashboards")
 	m.serviceAccount = find[*corev1.ServiceAccount](m, full)
 	if m.deployment == nil || m.callbacks == nil || m.metrics == nil {
 		t.Fatal("no Deployment or no Service")
