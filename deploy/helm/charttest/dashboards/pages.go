@@ -82,7 +82,7 @@ func graphPage() Dashboard {
 			graph("Gate opens in", "s", "Seconds until a shut gate opens, as Graph said. Negative or absent: open.",
 				q("{{scope}} {{class}}", `(max by (scope, class) (callbus_throttle_gate_reopen_timestamp_seconds{$sel}) > 0) - time()`)).above(60, 900),
 			graph("Rate allowed", "reqps", "What the pacer of each worker lets through for a tenant; it learns from 429.",
-				q("{{scope}} {{pod}}{{instance}}", `callbus_pacer_limit_requests_per_second{$sel}`)),
+				q("{{scope}}", `max by (scope) (callbus_pacer_limit_requests_per_second{$sel})`)),
 			graph("Breaker", "short", "1 for the state a tenant's circuit breaker is in, on any worker.",
 				q("{{scope}} {{state}}", `max by (scope, state) (callbus_breaker_state{$sel})`)),
 		}},
