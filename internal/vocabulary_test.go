@@ -80,7 +80,7 @@ func TestMetricsKnowEveryWordOfTheContract(t *testing.T) {
 		graph.GetContentSharingSession, graph.KeepAlive, graph.Mute, graph.Unmute, graph.PlayPrompt,
 		graph.CancelMediaProcessing, graph.Redirect, graph.Transfer,
 	} {
-		m.GraphRequest(string(op), 200, "", time.Second)
+		m.GraphRequest(string(op), 200, "", time.Second, "")
 	}
 
 	families, err := reg.Gather()

@@ -83,6 +83,7 @@ func (w *Worker) watchHealth(ctx context.Context) error {
 		}
 		if w.auth != nil {
 			w.health.Set("callback keys", w.auth.Ready())
+			w.metrics.CertificateEnds(w.callbacks.CertificateEnds())
 		}
 		if !sleep(ctx, healthEvery) {
 			return nil

@@ -115,9 +115,10 @@ func (w *Worker) openGraph(context.Context) error {
 	g := graph.Options{
 		Cloud: o.Cloud, BaseURL: o.GraphURL, Route: o.GraphRoute, DefaultTenant: first(o.Tenants), Timeout: o.GraphTimeout,
 		UserAgent: "callbus/" + o.Version, Logger: w.log,
-		OnRequest: func(op graph.Operation, status int, code string, d time.Duration) {
-			w.metrics.GraphRequest(string(op), status, code, d)
+		OnRequest: func(_ context.Context, op graph.Operation, status int, code string, d time.Duration) {
+			w.metrics.GraphRequest(string(op), status, code, d, "")
 		},
+		OnToken: w.metrics.TokenFetched,
 	}
 	if o.GraphTokenFile != "" {
 		g.TokenFile = o.GraphTokenFile
@@ -180,10 +181,11 @@ func (w *Worker) openRooms(ctx context.Context) error {
 	}
 	w.openPacing()
 	w.timers = timers.New(w.js, prefix, w.log)
+	w.timers.Stalled = w.metrics.ConsumerStalled
 	stopping := w.stopping.Load
 	w.calls = calls.New(calls.Deps{
 		Registry: calls.NewRegistry(w.js, prefix), Events: calls.NewEvents(w.js, prefix), Journal: w.journal, Timers: w.timers,
-		Graph: executor.Line(w.graph, w.admission, stopping), Hint: w.queue.Hint, Over: w.budget.Slots.Ended, Observer: w.metrics, Logger: w.log,
+		Graph: executor.Line(w.graph, w.admission, stopping), Hint: w.queue.Hint, Over: w.budget.Slots.Ended, Observer: w.metrics, Stalled: w.metrics.ConsumerStalled, Logger: w.log,
 	}, calls.Options{KeepAliveInterval: o.KeepAliveInterval, OperationTimeout: o.OperationTimeout, MaxCallDuration: o.MaxCallDuration})
 	base := strings.TrimRight(o.CallbackURL, "/")
 	w.executor = executor.New(executor.Deps{
@@ -260,6 +262,7 @@ func (w *Worker) parts(take, work context.Context) []func() error {
 		func() error { return w.pauses.Run(take) },
 		func() error { return w.keepBudget(take) },
 		func() error { return w.watchBacklog(take) },
+		func() error { return w.watchStreams(take) },
 		func() error { return w.watchCalls(take) },
 		func() error { return w.checkToken(take) },
 		func() error { return w.watchHealth(take) },

@@ -38,6 +38,9 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 	return c, nil
 }
 
+// NotAfter is when the certificate in use ends.
+func (c *Certificate) NotAfter() time.Time { return c.get().Leaf.NotAfter }
+
 // config is for a listener; it never gives a client the choice of an old TLS.
 func (c *Certificate) config() *tls.Config {
 	return &tls.Config{

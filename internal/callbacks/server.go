@@ -81,5 +81,14 @@ func (s *Server) listener(l net.Listener) net.Listener {
 	return tls.NewListener(l, s.opts.Certificate.config())
 }
 
+// CertificateEnds is when the server's own certificate ends, the zero time when
+// it has none.
+func (s *Server) CertificateEnds() time.Time {
+	if s.opts.Certificate == nil {
+		return time.Time{}
+	}
+	return s.opts.Certificate.NotAfter()
+}
+
 // Shutdown lets requests in hand be answered, at most until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }

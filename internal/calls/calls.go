@@ -55,6 +55,7 @@ type Calls struct {
 	hint    func(commands.CallKey)
 	over    func(commands.Key)
 	obs     Observer
+	stalled func(consumer string)
 	log     *slog.Logger
 }
 
@@ -70,6 +71,7 @@ type Deps struct {
 	// may be nil and must not block.
 	Over     func(commands.Key)
 	Observer Observer
+	Stalled  func(consumer string) // told when events could not be fetched; may be nil
 	Logger   *slog.Logger
 }
 
@@ -88,6 +90,6 @@ func New(d Deps, o Options) *Calls {
 	def(&o.HangupCheck, 10*time.Second)
 	return &Calls{
 		Registry: d.Registry, Events: d.Events, opts: o, journal: d.Journal, timers: d.Timers, graph: d.Graph,
-		hint: d.Hint, over: d.Over, obs: d.Observer, log: d.Logger.With("component", "calls"),
+		hint: d.Hint, over: d.Over, obs: d.Observer, stalled: d.Stalled, log: d.Logger.With("component", "calls"),
 	}
 }

@@ -19,7 +19,7 @@ import (
 // ends, at most slots at once. It returns when all that were in work have
 // ended; they get the context work.
 func (c *Calls) Run(take, work context.Context, slots int) {
-	streams.Consume(take, work, c.Events.js, c.Events.prefix.Stream(streams.Events), streams.FoldConsumer, slots, c.log, c.receive)
+	streams.Consume(take, work, c.Events.js, c.Events.prefix.Stream(streams.Events), streams.FoldConsumer, slots, c.log, c.stalled, c.receive)
 }
 
 func (c *Calls) receive(ctx context.Context, msg jetstream.Msg) {

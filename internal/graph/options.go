@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -57,6 +58,10 @@ type Options struct {
 	// OnRequest, when set, is told of every HTTP request that was sent or found
 	// no connection: the HTTP status, 0 without an answer, Graph's code if the
 	// answer carried one, and how long it took. It is called on the goroutine of
-	// Do and must not block.
-	OnRequest func(op Operation, status int, code string, d time.Duration)
+	// Do with its context and must not block.
+	OnRequest func(ctx context.Context, op Operation, status int, code string, d time.Duration)
+	// OnToken, when set, is told of every token that was fetched from the
+	// authority or read from a file, and with an error of every one that was not
+	// to be had. It must not block.
+	OnToken func(err error)
 }

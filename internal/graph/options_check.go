@@ -34,6 +34,9 @@ func (o Options) withDefaults() Options {
 	if o.OnRequest == nil {
 		o.OnRequest = noObserver
 	}
+	if o.OnToken == nil {
+		o.OnToken = func(error) {}
+	}
 	return o
 }
 
@@ -115,13 +118,13 @@ func (o Options) tokenSource() tokenSource {
 	case o.StaticToken != "":
 		return staticToken(o.StaticToken)
 	case o.TokenFile != "":
-		return &fileToken{path: o.TokenFile}
+		return &fileToken{path: o.TokenFile, told: o.OnToken}
 	case o.Credential != nil:
 		credential := o.Credential
 		return newCredentialTokens(o.Cloud.Scope(), func(string) (azcore.TokenCredential, error) {
 			return credential, nil
-		})
+		}, o.OnToken)
 	default:
-		return newCredentialTokens(o.Cloud.Scope(), o.NewCredential)
+		return newCredentialTokens(o.Cloud.Scope(), o.NewCredential, o.OnToken)
 	}
 }

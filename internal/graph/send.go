@@ -77,7 +77,7 @@ func (c *Client) send(ctx context.Context, p plan, target, token string) (*Respo
 		failure.Duration = time.Since(start)
 		p.sign(failure)
 	}
-	c.report(p, x.answer, failure, time.Since(start))
+	c.report(ctx, p, x.answer, failure, time.Since(start))
 	return resp, failure
 }
 
@@ -111,7 +111,7 @@ func (p plan) read(a *rawAnswer) (*Response, *Error) {
 
 // report tells the log and the observer what became of one HTTP request. One
 // that we stopped ourselves before it left is none of the observer's.
-func (c *Client) report(p plan, a *rawAnswer, failure *Error, d time.Duration) {
+func (c *Client) report(ctx context.Context, p plan, a *rawAnswer, failure *Error, d time.Duration) {
 	var status int
 	var code string
 	var reason Reason
@@ -123,7 +123,7 @@ func (c *Client) report(p plan, a *rawAnswer, failure *Error, d time.Duration) {
 		code, reason = failure.Code, failure.Reason
 	}
 	if reason != Guarded && reason != Cancelled {
-		c.onRequest(p.operation, status, code, d)
+		c.onRequest(ctx, p.operation, status, code, d)
 	}
 	c.log.Debug("graph request",
 		"operation", p.operation, "status", status, "code", code, "reason", reason, "duration", d,

@@ -518,7 +518,7 @@ func TestObserverSeesEveryRequest(t *testing.T) {
 		reply(w, 404, golden(t, "error.404-8522-call-not-found.json"), "request-id", "h1", "Retry-After", "1.5")
 	})
 	c := newClient(t, g.base(), func(o *Options) {
-		o.OnRequest = func(op Operation, status int, code string, d time.Duration) {
+		o.OnRequest = func(_ context.Context, op Operation, status int, code string, d time.Duration) {
 			if d <= 0 {
 				t.Errorf("duration = %v", d)
 			}

@@ -33,16 +33,18 @@ type credentialTokens struct {
 	scope         string
 	newCredential func(tenant string) (azcore.TokenCredential, error)
 	now           func() time.Time
+	told          func(error) // of every fetch
 
 	mu      sync.Mutex
 	tenants map[string]*tenantTokens
 }
 
-func newCredentialTokens(scope string, newCredential func(string) (azcore.TokenCredential, error)) *credentialTokens {
+func newCredentialTokens(scope string, newCredential func(string) (azcore.TokenCredential, error), told func(error)) *credentialTokens {
 	return &credentialTokens{
 		scope:         scope,
 		newCredential: newCredential,
 		now:           time.Now,
+		told:          told,
 		tenants:       map[string]*tenantTokens{},
 	}
 }
@@ -154,9 +156,11 @@ func (c *credentialTokens) fetch(ctx context.Context, tenant string, t *tenantTo
 		}
 		failure := newTokenError(err)
 		t.fail(failure, c.now())
+		c.told(failure)
 		return azcore.AccessToken{}, failure
 	}
 	t.keep(token, c.now())
+	c.told(nil)
 	return token, nil
 }
 

@@ -32,7 +32,7 @@ func (s *scriptedCredential) GetToken(ctx context.Context, _ policy.TokenRequest
 }
 
 func cacheOf(c azcore.TokenCredential) *credentialTokens {
-	return newCredentialTokens("scope", func(string) (azcore.TokenCredential, error) { return c, nil })
+	return newCredentialTokens("scope", func(string) (azcore.TokenCredential, error) { return c, nil }, func(error) {})
 }
 
 func wantToken(t *testing.T, c *credentialTokens, want string) {

@@ -30,6 +30,7 @@ func (s staticToken) renew(context.Context, string, string, string) (azcore.Acce
 // fileToken is a bearer token in a file that is read again when it changes.
 type fileToken struct {
 	path string
+	told func(error) // of every look into the file
 
 	mu       sync.Mutex
 	current  string
@@ -52,18 +53,31 @@ func (f *fileToken) renew(_ context.Context, _, refused, _ string) (azcore.Acces
 
 // readLocked reads the file if its size or time has changed, or in any case.
 func (f *fileToken) readLocked(always bool) (azcore.AccessToken, error) {
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return azcore.AccessToken{}, &tokenError{message: "token file: " + err.Error(), err: err}
+	read, err := f.refreshLocked(always)
+	if read || err != nil {
+		f.told(err)
 	}
-	if always || f.current == "" || info.Size() != f.size || !info.ModTime().Equal(f.modified) {
-		token, err := readToken(f.path)
-		if err != nil {
-			return azcore.AccessToken{}, &tokenError{message: "token file: " + err.Error(), err: err}
-		}
-		f.current, f.size, f.modified = token, info.Size(), info.ModTime()
+	if err != nil {
+		return azcore.AccessToken{}, err
 	}
 	return azcore.AccessToken{Token: f.current}, nil
+}
+
+// refreshLocked tells whether the file was read.
+func (f *fileToken) refreshLocked(always bool) (bool, error) {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return false, &tokenError{message: "token file: " + err.Error(), err: err}
+	}
+	if !always && f.current != "" && info.Size() == f.size && info.ModTime().Equal(f.modified) {
+		return false, nil
+	}
+	token, err := readToken(f.path)
+	if err != nil {
+		return true, &tokenError{message: "token file: " + err.Error(), err: err}
+	}
+	f.current, f.size, f.modified = token, info.Size(), info.ModTime()
+	return true, nil
 }
 
 func readToken(path string) (string, error) {

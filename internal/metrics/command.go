@@ -20,6 +20,7 @@ type Stages struct {
 	Queued    time.Duration // waiting for its turn or its call
 	Throttled time.Duration // waiting for a gate, the pacer or a budget
 	Graph     time.Duration // requests under way
+	TraceID   string        // of the command's trace, for exemplars; empty without one
 }
 
 func newCommandMetrics(f promauto.Factory) commandMetrics {
@@ -31,7 +32,7 @@ func newCommandMetrics(f promauto.Factory) commandMetrics {
 			[]string{"action", "status", "class"}),
 		duration: f.NewHistogramVec(histogram("command_duration_seconds",
 			"Time from receiving a command to its final record (total), and its parts.",
-			.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800), []string{"action", "stage"}),
+			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800), []string{"action", "stage"}),
 	}
 	for _, action := range actions.values {
 		m.received.WithLabelValues(action)
@@ -79,10 +80,10 @@ func (m *Metrics) CommandFinished(action, status, class string, stages Stages) {
 	}
 	action = actions.fold(action)
 	m.finished.WithLabelValues(action, statuses.fold(status), classes.fold(class)).Inc()
-	m.duration.WithLabelValues(action, "total").Observe(seconds(stages.Total))
-	m.duration.WithLabelValues(action, "queued").Observe(seconds(stages.Queued))
-	m.duration.WithLabelValues(action, "throttled").Observe(seconds(stages.Throttled))
-	m.duration.WithLabelValues(action, "graph").Observe(seconds(stages.Graph))
+	observe(m.duration.WithLabelValues(action, "total"), seconds(stages.Total), stages.TraceID)
+	observe(m.duration.WithLabelValues(action, "queued"), seconds(stages.Queued), stages.TraceID)
+	observe(m.duration.WithLabelValues(action, "throttled"), seconds(stages.Throttled), stages.TraceID)
+	observe(m.duration.WithLabelValues(action, "graph"), seconds(stages.Graph), stages.TraceID)
 }
 
 // seconds is d in seconds, never negative: clocks of two machines may differ.

@@ -101,8 +101,8 @@ func newGraphMetrics(f promauto.Factory) graphMetrics {
 
 // GraphRequest counts one request to Graph and observes how long it took.
 // httpStatus is 0 when no answer came, graphCode empty when the answer carried
-// no error code.
-func (m *Metrics) GraphRequest(operation string, httpStatus int, graphCode string, took time.Duration) {
+// no error code, traceID empty outside of a trace.
+func (m *Metrics) GraphRequest(operation string, httpStatus int, graphCode string, took time.Duration, traceID string) {
 	if m == nil {
 		return
 	}
@@ -112,5 +112,5 @@ func (m *Metrics) GraphRequest(operation string, httpStatus int, graphCode strin
 		code = strconv.Itoa(httpStatus)
 	}
 	m.requests.WithLabelValues(operation, httpCodes.fold(code), graphCodes.fold(graphCode)).Inc()
-	m.requestDuration.WithLabelValues(operation).Observe(seconds(took))
+	observe(m.requestDuration.WithLabelValues(operation), seconds(took), traceID)
 }

@@ -3,6 +3,7 @@ package metrics
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +33,7 @@ type Metrics struct {
 	budgetMetrics
 	callMetrics
 	queueMetrics
+	watchMetrics
 }
 
 // New makes the collectors on reg and sets every expected combination of labels
@@ -47,6 +49,7 @@ func New(reg prometheus.Registerer, opts Options) *Metrics {
 	m.budgetMetrics = newBudgetMetrics(f, m.scopes)
 	m.callMetrics = newCallMetrics(f)
 	m.queueMetrics = newQueueMetrics(f)
+	m.watchMetrics = newWatchMetrics(f)
 	registerBuildInfo(f, opts.Version)
 	return m
 }
@@ -92,6 +95,23 @@ func histogram(name, help string, buckets ...float64) prometheus.HistogramOpts {
 		NativeHistogramMinResetDuration: time.Hour,
 	}
 }
+
+// observe adds to a histogram; a trace id makes the observation an exemplar,
+// which leads from a slow bucket to one command's trace. Exemplars are not
+// labels: they add no series.
+func observe(h prometheus.Observer, value float64, traceID string) {
+	if e, ok := h.(prometheus.ExemplarObserver); ok && traceID != "" {
+		e.ObserveWithExemplar(value, prometheus.Labels{"trace_id": cut(traceID, traceIDLength)})
+		return
+	}
+	h.Observe(value)
+}
+
+// traceIDLength is that of a W3C trace id in hex. A longer text is no trace id,
+// and Prometheus refuses exemplars that are too long by panicking.
+const traceIDLength = 32
+
+func cut(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
 
 func counter(name, help string) prometheus.CounterOpts {
 	return prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}

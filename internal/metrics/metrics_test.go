@@ -64,12 +64,13 @@ func TestNamesPassPromlint(t *testing.T) {
 func TestEveryMetricOfTheContractIsThereFromTheStart(t *testing.T) {
 	_, reg := setup(t)
 	contract := []string{
-		"backlog", "backlog_oldest_age_seconds", "backlog_runnable", "breaker_state", "build_info", "call_budget_limit", "call_budget_used", "call_ring_seconds",
-		"call_talk_seconds", "calls_ended_total", "calls_live", "calls_silent_total", "command_duration_seconds",
-		"commands_finished_total", "commands_in_flight", "commands_received_total", "dead_letters",
-		"fetch_errors_total", "graph_request_duration_seconds", "graph_requests_total", "graph_throttled_total",
-		"keepalives_total", "nats_connected", "notifications_total", "pacer_limit_requests_per_second", "paused", "store_refused_total", "throttle_gate_closed",
-		"throttle_gate_reopen_timestamp_seconds",
+		"backlog", "backlog_oldest_age_seconds", "backlog_runnable", "breaker_state", "build_info", "call_budget_limit", "call_budget_used",
+		"call_ring_seconds", "call_talk_seconds", "callback_certificate_expiry_timestamp_seconds", "calls_ended_total", "calls_live",
+		"calls_silent_total", "command_duration_seconds", "commands_finished_total", "commands_in_flight", "commands_received_total",
+		"consumer_pending", "consumer_stalls_total", "dead_letters", "fetch_errors_total", "graph_request_duration_seconds",
+		"graph_requests_total", "graph_throttled_total", "keepalives_total", "nats_connected", "notifications_total",
+		"pacer_limit_requests_per_second", "paused", "store_refused_total", "stream_bytes", "stream_limit_bytes", "throttle_gate_closed",
+		"throttle_gate_reopen_timestamp_seconds", "token_fetches_total",
 	}
 	var got []string
 	for name := range gather(t, reg) {
@@ -121,6 +122,9 @@ func TestExpectedCombinationsArePresentBeforeTheyOccur(t *testing.T) {
 		`callbus_keepalives_total{outcome="gone"}`,
 		`callbus_backlog_runnable{lane="urgent"}`,
 		`callbus_dead_letters{cause="idConflict"}`,
+		`callbus_stream_limit_bytes{stream="COMMANDS"}`,
+		`callbus_consumer_pending{consumer="due"}`,
+		`callbus_token_fetches_total{outcome="failed"}`,
 	} {
 		if !slices.Contains(present, want) {
 			t.Errorf("%s is absent", want)
@@ -139,8 +143,8 @@ func TestExpectedCombinationsArePresentBeforeTheyOccur(t *testing.T) {
 // everything calls every method, with text wherever text is taken.
 func everything(m *Metrics, text string) {
 	m.CommandReceived(text)
-	m.CommandFinished(text, text, text, Stages{Total: time.Second})
-	m.GraphRequest(text, len(text)+600, text, time.Second)
+	m.CommandFinished(text, text, text, Stages{Total: time.Second, TraceID: text})
+	m.GraphRequest(text, len(text)+600, text, time.Second, text)
 	m.Throttled(text, text)
 	m.GateClosed(text, text, time.Unix(1, 0))
 	m.GateOpened(text, text)
@@ -154,6 +158,12 @@ func everything(m *Metrics, text string) {
 	m.FetchFailed(text)
 	m.DeadLetters(text, 1)
 	m.NATSConnected(true)
+	m.StoreRefused(text, text)
+	m.StreamSize(text, 1, 1)
+	m.ConsumerPending(text, 1)
+	m.ConsumerStalled(text)
+	m.TokenFetched(nil)
+	m.CertificateEnds(time.Unix(1, 0))
 }
 
 func TestGarbageAddsOneSeriesAMetricAndNoMore(t *testing.T) {

@@ -57,7 +57,7 @@ func TestATimeBeforeItsStartCountsAsZero(t *testing.T) {
 
 func TestHistogramsHaveClassicAndNativeBuckets(t *testing.T) {
 	m, reg := setup(t)
-	m.GraphRequest("createCall", 201, "", 120*time.Millisecond)
+	m.GraphRequest("createCall", 201, "", 120*time.Millisecond, "")
 	h := find(t, gather(t, reg)["callbus_graph_request_duration_seconds"],
 		map[string]string{"operation": "createCall"}).GetHistogram()
 	if len(h.GetBucket()) != 10 {
@@ -88,7 +88,7 @@ func TestGraphRequests(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m, _ := setup(t)
-			m.GraphRequest(tt.operation, tt.status, tt.code, time.Millisecond)
+			m.GraphRequest(tt.operation, tt.status, tt.code, time.Millisecond, "")
 			if got := testutil.ToFloat64(m.requests.WithLabelValues(tt.wantOp, tt.wantHTTP, tt.wantCode)); got != 1 {
 				t.Errorf("requests{%s,%s,%s} = %v; want 1", tt.wantOp, tt.wantHTTP, tt.wantCode, got)
 			}

@@ -17,10 +17,14 @@ const stallPause = time.Second
 // once, until take ends, and returns when all that were in work have ended;
 // they get the context work. What arrives after take has ended is handed back.
 // It survives a lost connection, a request that was lost, and a consumer that
-// is made anew. It is for messages that are quickly done; the lanes of commands
+// is made anew. stalled, which may be nil, is told of every failure to fetch but
+// a lost connection. It is for messages that are quickly done; the lanes of commands
 // fetch slot by slot.
-func Consume(take, work context.Context, js jetstream.JetStream, stream, durable string, slots int, log *slog.Logger, handle func(context.Context, jetstream.Msg)) {
+func Consume(take, work context.Context, js jetstream.JetStream, stream, durable string, slots int, log *slog.Logger, stalled func(consumer string), handle func(context.Context, jetstream.Msg)) {
 	c := consumption{js: js, stream: stream, durable: durable, asking: Asking{Batch: slots}, log: log.With("stream", stream, "consumer", durable)}
+	if stalled != nil {
+		c.stalled = func() { stalled(durable) }
+	}
 	c.run(take, func(msg jetstream.Msg) { handle(work, msg) })
 }
 
@@ -29,6 +33,7 @@ type consumption struct {
 	js              jetstream.JetStream
 	stream, durable string
 	asking          Asking // as many messages as there are slots
+	stalled         func()
 	log             *slog.Logger
 }
 
@@ -37,13 +42,17 @@ func (c consumption) run(take context.Context, handle func(jetstream.Msg)) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	Reopen(take, c.log, func(opened func()) error {
-		return c.iterate(take, opened, func(msg jetstream.Msg) {
+		err := c.iterate(take, opened, func(msg jetstream.Msg) {
 			free <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-free }()
 				handle(msg)
 			})
 		})
+		if c.stalled != nil && take.Err() == nil && !errors.Is(err, ErrConnectionLost) {
+			c.stalled()
+		}
+		return err
 	})
 }
 

@@ -48,6 +48,8 @@ type Timers struct {
 	js     jetstream.JetStream
 	prefix commands.Prefix
 	log    *slog.Logger
+	// Stalled is told when fired timers could not be fetched; may be nil.
+	Stalled func(consumer string)
 }
 
 // New needs the timers stream to exist.
@@ -82,7 +84,7 @@ func (t *Timers) arm(ctx context.Context, timer Timer, at time.Time, opts ...jet
 // Run handles fired timers until take ends, at most slots at once, and returns
 // when all that were in work have ended. Work gets the context work.
 func (t *Timers) Run(take, work context.Context, slots int, handle Handler) {
-	streams.Consume(take, work, t.js, t.prefix.Stream(streams.Timers), streams.DueConsumer, slots, t.log,
+	streams.Consume(take, work, t.js, t.prefix.Stream(streams.Timers), streams.DueConsumer, slots, t.log, t.Stalled,
 		func(ctx context.Context, msg jetstream.Msg) { t.fire(take, ctx, msg, handle) })
 }
 
