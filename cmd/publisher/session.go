@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,7 +13,11 @@ import (
 	"callbus/internal/commands"
 	"callbus/internal/natsconn"
 	"callbus/internal/producer"
+	"callbus/internal/traces"
 )
+
+// tracesWait is how long the spans of what was sent may take to leave.
+const tracesWait = 3 * time.Second
 
 // session is one run of the program: what the commands of [cli] run in.
 type session struct {
@@ -39,7 +45,18 @@ func (s *session) connectAs(name string) (client *producer.Client, end func(), e
 		nc.Close()
 		return nil, nil, usage(err)
 	}
-	return client, nc.Close, nil
+	spans, err := traces.FromEnv(s.ctx, os.Getenv, "callbus-publisher", version())
+	if err != nil {
+		nc.Close()
+		return nil, nil, usage(err)
+	}
+	client.TraceWith(spans)
+	return client, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), tracesWait)
+		defer cancel()
+		_ = spans.Close(ctx) // a trace that is lost is no reason to fail
+		nc.Close()
+	}, nil
 }
 
 // operator is a connection with an operator's rights.

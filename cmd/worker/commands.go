@@ -16,6 +16,7 @@ import (
 	"callbus/internal/graphsim"
 	"callbus/internal/natsconn"
 	"callbus/internal/streams"
+	"callbus/internal/traces"
 )
 
 // session is what a command runs with.
@@ -24,9 +25,25 @@ type session struct {
 	ctx context.Context
 }
 
+// tracesWait is how long the last spans may take to leave when the worker stops.
+const tracesWait = 3 * time.Second
+
 // Run runs the worker until the program is told to stop.
 func (f *serveFlags) Run(s *session) error {
-	w, err := app.NewWorker(s.ctx, f.options(f.logger(s.err)))
+	o := f.options(f.logger(s.err))
+	spans, err := traces.FromEnv(s.ctx, os.Getenv, "callbus-worker", programVersion())
+	if err != nil {
+		return fmt.Errorf("%w (%w)", err, errUsage)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), tracesWait)
+		defer cancel()
+		if err := spans.Close(ctx); err != nil {
+			o.Logger.Warn("traces are lost", "err", err)
+		}
+	}()
+	o.Traces = spans
+	w, err := app.NewWorker(s.ctx, o)
 	switch {
 	case err != nil && s.ctx.Err() != nil:
 		return nil // told to stop while it started
@@ -163,7 +180,7 @@ func (f *serveFlags) options(log *slog.Logger) app.Options {
 		o.CallbackAudience = os.Getenv("AZURE_CLIENT_ID")
 	}
 	o.IncomingRoute = f.IncomingRoute
-	o.MetricsListen, o.Concurrency, o.QuotaRequests = f.MetricsListen, f.Concurrency, f.QuotaRequests
+	o.MetricsListen, o.PprofListen, o.Concurrency, o.QuotaRequests = f.MetricsListen, f.PprofListen, f.Concurrency, f.QuotaRequests
 	o.Budget = app.BudgetOptions{
 		MaxLiveCalls: f.MaxLiveCalls, MonthlyCalls: f.MonthlyCalls, MonthlyHard: f.MonthlyCallsHard,
 		MonthlyReset: f.MonthlyReset, PerTenant: f.BudgetScope == "tenant", MonthlyProbe: f.MonthlyProbe,

@@ -14,6 +14,7 @@ import (
 	"callbus/internal/natsconn"
 	"callbus/internal/pacing"
 	"callbus/internal/streams"
+	"callbus/internal/traces"
 )
 
 // ErrOptions is wrapped by the error of settings that make no sense or are not
@@ -51,6 +52,7 @@ type Options struct {
 	IncomingRoute          map[string]string
 
 	MetricsListen     string
+	PprofListen       string // loopback only; empty: no profiles
 	Concurrency       int
 	QuotaRequests     string // see pacing.ParseQuota, or QuotaLearned; empty: only Graph's 429s hold
 	TTL               commands.TTL
@@ -62,6 +64,8 @@ type Options struct {
 	GracePeriod       time.Duration
 	DrainDelay        time.Duration
 
+	// Traces makes spans; nil: off. Whoever made it closes it after Run.
+	Traces     *traces.Traces
 	WorkerName string
 	Version    string
 	Logger     *slog.Logger
@@ -129,6 +133,9 @@ func (o *Options) validateQueue() []error {
 		if d <= 0 {
 			no("--%s is %s: want more than 0", flag, d)
 		}
+	}
+	if err := checkPprof(o.PprofListen); err != nil {
+		wrong = append(wrong, err)
 	}
 	positive("ack-wait", o.Streams.AckWait)
 	positive("graph-timeout", o.GraphTimeout)

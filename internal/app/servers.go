@@ -32,8 +32,12 @@ func (w *Worker) openReceiver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: --callback-url: %w", ErrOptions, err)
 	}
+	store, err := w.store(ctx)
+	if err != nil {
+		return err
+	}
 	w.receiver, err = callbacks.NewReceiver(callbacks.Options{
-		BasePath: strings.TrimRight(base.Path, "/"), Auth: w.auth, Store: calls.NewEvents(w.js, o.Streams.Prefix), Lookup: calls.NewRegistry(w.js, o.Streams.Prefix).Owner,
+		BasePath: strings.TrimRight(base.Path, "/"), Auth: w.auth, Store: store, Lookup: calls.NewRegistry(w.js, o.Streams.Prefix).Owner,
 		IncomingRoute: o.IncomingRoute, Counter: w.metrics, Logger: w.log,
 	})
 	if err != nil {
@@ -54,6 +58,11 @@ func (w *Worker) listen(ctx context.Context) error {
 	var lc net.ListenConfig
 	if w.metricsListener, err = lc.Listen(ctx, "tcp", w.opts.MetricsListen); err != nil {
 		return fmt.Errorf("--metrics-listen: %w", err)
+	}
+	if w.opts.PprofListen != "" {
+		if w.pprofListener, err = lc.Listen(ctx, "tcp", w.opts.PprofListen); err != nil {
+			return fmt.Errorf("--pprof-listen: %w", err)
+		}
 	}
 	if !w.opts.Role.receives() {
 		return nil
@@ -89,6 +98,10 @@ func (w *Worker) serve(wg *sync.WaitGroup, fail func(error)) func() {
 		run(w.callbacks.Serve, w.callbackListener)
 	}
 	run(ops.Serve, w.metricsListener)
+	profiles := &http.Server{Handler: pprofMux(), ReadHeaderTimeout: 5 * time.Second}
+	if w.pprofListener != nil {
+		run(profiles.Serve, w.pprofListener)
+	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -96,6 +109,7 @@ func (w *Worker) serve(wg *sync.WaitGroup, fail func(error)) func() {
 			_ = w.callbacks.Shutdown(ctx)
 		}
 		_ = ops.Shutdown(ctx)
+		_ = profiles.Close()
 	}
 }
 

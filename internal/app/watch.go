@@ -9,6 +9,7 @@ import (
 	"callbus/internal/commands"
 	"callbus/internal/ledger"
 	"callbus/internal/metrics"
+	"callbus/internal/traces"
 )
 
 const (
@@ -26,6 +27,7 @@ func (w *Worker) recorded(r ledger.Record) {
 	if !r.Final {
 		return
 	}
+	w.opts.Traces.Result(r.TraceParent, string(r.Status), traces.Subject{Producer: r.Producer, CallRef: r.CallRef, CommandID: r.CommandID, Action: string(r.Action)})
 	class, reason, code, request := "", r.Reason, "", ""
 	if e := r.Error; e != nil {
 		class, code, request = string(e.Class), e.Code, e.RequestID
@@ -33,36 +35,47 @@ func (w *Worker) recorded(r ledger.Record) {
 			reason = e.Reason
 		}
 	}
+	stages := stagesOf(r)
 	w.log.Info("command settled", "producer", r.Producer, "call_ref", r.CallRef, "command_id", r.CommandID, "action", r.Action,
-		"status", r.Status, "reason", reason, "code", code, "attempts", r.Attempts, "call_id", r.CallID, "request_id", request)
+		"status", r.Status, "class", class, "reason", reason, "code", code, "attempts", r.Attempts, "call_id", r.CallID,
+		"queued_ms", stages.Queued.Milliseconds(), "throttled_ms", stages.Throttled.Milliseconds(), "graph_ms", stages.Graph.Milliseconds(),
+		"total_ms", stages.Total.Milliseconds(), "trace_id", stages.TraceID, "request_id", request)
 	if r.Corrects != 0 {
 		return
 	}
-	var stages metrics.Stages
+	w.metrics.CommandFinished(string(r.Action), string(r.Status), class, stages)
+}
+
+// stagesOf tells where the command's time went. The trace may be the producer's
+// own, also when this worker makes no spans.
+func stagesOf(r ledger.Record) metrics.Stages {
+	s := metrics.Stages{TraceID: traces.TraceID(r.TraceParent)}
 	if t := r.Timing; t != nil {
-		stages = metrics.Stages{
-			Queued:    time.Duration(t.QueuedMS) * time.Millisecond,
-			Throttled: time.Duration(t.ThrottledMS) * time.Millisecond,
-			Graph:     time.Duration(t.GraphMS) * time.Millisecond,
-		}
+		s.Queued = time.Duration(t.QueuedMS) * time.Millisecond
+		s.Throttled = time.Duration(t.ThrottledMS) * time.Millisecond
+		s.Graph = time.Duration(t.GraphMS) * time.Millisecond
 		if t.ReceivedAt != nil {
-			stages.Total = r.Time.Sub(*t.ReceivedAt)
+			s.Total = r.Time.Sub(*t.ReceivedAt)
 		}
 	}
-	w.metrics.CommandFinished(string(r.Action), string(r.Status), class, stages)
+	return s
 }
 
 // checkToken fetches a token once: a rollout whose credentials do not work
 // never becomes ready. A later failure is a metric and a waiting queue, because
 // the same pods receive callbacks.
 func (w *Worker) checkToken(ctx context.Context) error {
+	said := "" // the same failure is told once
 	for {
 		_, err := w.graph.Token(ctx, first(w.opts.Tenants))
 		w.health.Set("token", err)
 		if err == nil {
 			return nil
 		}
-		w.log.Error("no token to be had, not ready", "err", err)
+		if text := err.Error(); text != said {
+			said = text
+			w.log.Error("no token to be had, not ready", "err", err)
+		}
 		if !sleep(ctx, tokenRetry) {
 			return nil
 		}

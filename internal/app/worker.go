@@ -70,6 +70,7 @@ type Worker struct {
 
 	stopping         atomic.Bool
 	metricsListener  net.Listener
+	pprofListener    net.Listener // nil: no profiles
 	callbackListener net.Listener
 }
 
@@ -115,10 +116,8 @@ func (w *Worker) openGraph(context.Context) error {
 	g := graph.Options{
 		Cloud: o.Cloud, BaseURL: o.GraphURL, Route: o.GraphRoute, DefaultTenant: first(o.Tenants), Timeout: o.GraphTimeout,
 		UserAgent: "callbus/" + o.Version, Logger: w.log,
-		OnRequest: func(_ context.Context, op graph.Operation, status int, code string, d time.Duration) {
-			w.metrics.GraphRequest(string(op), status, code, d, "")
-		},
-		OnToken: w.metrics.TokenFetched,
+		OnRequest: w.requested,
+		OnToken:   w.metrics.TokenFetched,
 	}
 	if o.GraphTokenFile != "" {
 		g.TokenFile = o.GraphTokenFile
@@ -189,7 +188,7 @@ func (w *Worker) openRooms(ctx context.Context) error {
 	}, calls.Options{KeepAliveInterval: o.KeepAliveInterval, OperationTimeout: o.OperationTimeout, MaxCallDuration: o.MaxCallDuration})
 	base := strings.TrimRight(o.CallbackURL, "/")
 	w.executor = executor.New(executor.Deps{
-		Graph: w.graph, Queue: w.queue, Journal: w.journal, Calls: w.calls, Gates: w.gates, Admission: w.admission, Down: w.breaker.Open, Observer: w.metrics, Logger: w.log,
+		Graph: w.graph, Queue: w.queue, Journal: w.journal, Calls: w.calls, Gates: w.gates, Admission: w.admission, Down: w.breaker.Open, Observer: w.metrics, Traces: o.Traces, Logger: w.log,
 	}, executor.Options{
 		Prefix: prefix, Worker: o.WorkerName, Tenants: o.Tenants, AllowPhone: o.AllowPhone, TTL: o.TTL,
 		AckWait: o.Streams.AckWait, GraphTimeout: o.GraphTimeout, ReconcileWait: o.ReconcileWait, Stopping: stopping,
@@ -311,7 +310,7 @@ func (w *Worker) close() {
 	if w.queue != nil {
 		w.queue.Close()
 	}
-	for _, l := range []net.Listener{w.metricsListener, w.callbackListener} {
+	for _, l := range []net.Listener{w.metricsListener, w.pprofListener, w.callbackListener} {
 		if l != nil {
 			_ = l.Close()
 		}

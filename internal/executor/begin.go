@@ -19,6 +19,9 @@ func (j *job) begin(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	j.reach(crashpoint.Admitted)
+	if own := j.view.Own; own != nil && own.Status == commands.Waiting && gateReasons[own.Reason] {
+		j.x.Traces.Throttled(ctx, own.Reason, own.Stored)
+	}
 	j.startedAt = time.Now()
 	if opened(j.m.Action) {
 		// Before "started": a crash between that and the request is the one

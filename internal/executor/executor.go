@@ -22,6 +22,7 @@ import (
 	"callbus/internal/ledger"
 	"callbus/internal/pacing"
 	"callbus/internal/queue"
+	"callbus/internal/traces"
 )
 
 // Options are the settings of an Executor.
@@ -65,6 +66,7 @@ type Deps struct {
 	Admission *pacing.Admission        // asked before anything is sent
 	Down      func(tenant string) bool // whether the breaker of a tenant is open; may be nil
 	Observer  Observer
+	Traces    *traces.Traces // nil: off
 	Logger    *slog.Logger
 }
 
@@ -102,6 +104,9 @@ func (x *Executor) Handle(ctx context.Context, m *queue.Message) {
 	}
 	crashpoint.Reach(crashpoint.Fetched, string(m.Action))
 	j := newJob(x, m)
+	ctx, span := x.Traces.Command(ctx, j.trace, traces.Subject{Producer: j.key.Producer, CallRef: j.key.CallRef, Action: string(m.Action)}, m.Published)
+	j.trace = span.TraceParent(j.trace)
+	defer func() { j.endSpan(span) }()
 	for range movedTries {
 		err := j.run(ctx)
 		if errors.Is(err, ledger.ErrMoved) {

@@ -13,6 +13,7 @@ import (
 	"callbus/internal/ledger"
 	"callbus/internal/pacing"
 	"callbus/internal/queue"
+	"callbus/internal/traces"
 )
 
 // job is one delivery of one command.
@@ -35,6 +36,8 @@ type job struct {
 	// first says that no older command with the same id is queued.
 	first bool
 
+	// trace is the W3C context of this delivery's span, or the message's own.
+	trace     string
 	pass      *pacing.Pass // what pacing claimed for the request about to be sent
 	startedAt time.Time
 	resent    int // within this delivery
@@ -48,7 +51,7 @@ func newJob(x *Executor, m *queue.Message) *job {
 	// A subject may hold a literal "*", which everywhere else is a filter for
 	// the producer's other calls. Such a command is rejected under a safe name.
 	m.Call = said.Literal()
-	return &job{x: x, m: m, said: said, key: commands.Key{Producer: m.Call.Producer, CallRef: m.Call.CallRef}, nonce: nats.NewInbox()[len("_INBOX."):]}
+	return &job{x: x, m: m, said: said, trace: m.Header.Get(commands.HeaderTraceParent), key: commands.Key{Producer: m.Call.Producer, CallRef: m.Call.CallRef}, nonce: nats.NewInbox()[len("_INBOX."):]}
 }
 
 // record is a record of this command with what all of them carry.
@@ -58,7 +61,7 @@ func (j *job) record(s commands.Status) ledger.Record {
 			Action: j.m.Action, Status: s, TenantID: j.tenant,
 			Metadata: j.cmd.Metadata, Worker: j.x.opts.Worker, Timing: j.timing(),
 		},
-		Attempt: j.nonce, Body: j.hash, ReplyTo: j.cmd.ReplyTo, TraceParent: j.m.Header.Get(commands.HeaderTraceParent),
+		Attempt: j.nonce, Body: j.hash, ReplyTo: j.cmd.ReplyTo, TraceParent: j.trace,
 		Terms: commands.CallTerms{Limits: j.cmd.Limits, Bound: j.bound, KeepAlive: j.bound && j.cmd.KeepAlive},
 	}
 	if own := j.view.Own; own != nil {
@@ -96,6 +99,16 @@ func (j *job) timing() *commands.Timing {
 	}
 	t.QueuedMS = max(until.Sub(j.m.Published).Milliseconds()-t.ThrottledMS, 0)
 	return t
+}
+
+// endSpan ends the span of this delivery with how the command stands.
+func (j *job) endSpan(s traces.Span) {
+	s.Command(j.key.ID)
+	if own := j.view.Own; own != nil {
+		s.End(string(own.Status), own.Final && own.Status != commands.Succeeded)
+		return
+	}
+	s.End("", false)
 }
 
 // reach tells tests how far the command has got.

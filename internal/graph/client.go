@@ -23,10 +23,10 @@ type Client struct {
 	wire          *wire
 	pipeline      runtime.Pipeline
 	log           *slog.Logger
-	onRequest     func(ctx context.Context, op Operation, status int, code string, d time.Duration)
+	onRequest     func(ctx context.Context, a Attempt)
 }
 
-func noObserver(context.Context, Operation, int, string, time.Duration) {}
+func noObserver(context.Context, Attempt) {}
 
 // New checks every option, reports all that is wrong with them, and returns a
 // Client. Nothing is sent and no token is fetched yet.

@@ -56,12 +56,21 @@ type Options struct {
 	// Logger takes one debug record a request; nil discards it.
 	Logger *slog.Logger
 	// OnRequest, when set, is told of every HTTP request that was sent or found
-	// no connection: the HTTP status, 0 without an answer, Graph's code if the
-	// answer carried one, and how long it took. It is called on the goroutine of
+	// no connection. It is called on the goroutine of
 	// Do with its context and must not block.
-	OnRequest func(ctx context.Context, op Operation, status int, code string, d time.Duration)
+	OnRequest func(ctx context.Context, a Attempt)
 	// OnToken, when set, is told of every token that was fetched from the
 	// authority or read from a file, and with an error of every one that was not
 	// to be had. It must not block.
 	OnToken func(err error)
+}
+
+// Attempt is what became of one HTTP request.
+type Attempt struct {
+	Operation Operation
+	Status    int    // HTTP; 0 without an answer
+	Code      string // Graph's, if the answer carried one
+	// ClientRequestID went out with it, RequestID came back.
+	ClientRequestID, RequestID string
+	Duration                   time.Duration
 }

@@ -123,7 +123,7 @@ func (c *Client) report(ctx context.Context, p plan, a *rawAnswer, failure *Erro
 		code, reason = failure.Code, failure.Reason
 	}
 	if reason != Guarded && reason != Cancelled {
-		c.onRequest(ctx, p.operation, status, code, d)
+		c.onRequest(ctx, Attempt{p.operation, status, code, p.clientRequestID, header.Get("request-id"), d})
 	}
 	c.log.Debug("graph request",
 		"operation", p.operation, "status", status, "code", code, "reason", reason, "duration", d,

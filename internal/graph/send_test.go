@@ -518,11 +518,11 @@ func TestObserverSeesEveryRequest(t *testing.T) {
 		reply(w, 404, golden(t, "error.404-8522-call-not-found.json"), "request-id", "h1", "Retry-After", "1.5")
 	})
 	c := newClient(t, g.base(), func(o *Options) {
-		o.OnRequest = func(_ context.Context, op Operation, status int, code string, d time.Duration) {
-			if d <= 0 {
-				t.Errorf("duration = %v", d)
+		o.OnRequest = func(_ context.Context, a Attempt) {
+			if a.Duration <= 0 || a.ClientRequestID == "" {
+				t.Errorf("attempt = %+v", a)
 			}
-			events = append(events, event{op, status, code})
+			events = append(events, event{a.Operation, a.Status, a.Code})
 		}
 	})
 	if _, err := c.Do(t.Context(), createRequest); err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"callbus/internal/commands"
+	"callbus/internal/traces"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,6 +28,7 @@ type Client struct {
 	js     jetstream.JetStream
 	prefix commands.Prefix
 
+	traces  *traces.Traces
 	ackWait time.Duration // how long one publish waits for its acknowledgement
 	poll    time.Duration // how often a wait looks into the stream by itself
 
@@ -52,6 +54,10 @@ func New(nc *nats.Conn, prefix commands.Prefix) (*Client, error) {
 	c.js = js
 	return c, nil
 }
+
+// TraceWith makes every command that is sent begin a trace, or go on with the
+// one in the context; nil is off. Call it before anything is sent.
+func (c *Client) TraceWith(t *traces.Traces) { c.traces = t }
 
 // checkCall holds the names to the contract's alphabet: they become parts of
 // subjects.

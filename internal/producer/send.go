@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"callbus/internal/commands"
+	"callbus/internal/traces"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,10 +54,16 @@ func (c *Client) sendOnce(ctx context.Context, call commands.CallKey, action com
 		return Ack{}, &RefusedError{Why: TooLarge, Problem: fmt.Sprintf("the command has %d bytes: a body may have %d", len(body), commands.MaxBody)}
 	}
 	msg := &nats.Msg{Subject: c.prefix.Command(call, action), Data: body, Header: nats.Header{}}
-	if id := BodyID(body); id != "" {
+	id := BodyID(body)
+	if id != "" {
 		msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%s.%s", call.Producer, call.CallRef, id))
 	}
+	ctx, span := c.traces.Publish(ctx, traces.Subject{Producer: call.Producer, CallRef: call.CallRef, CommandID: id, Action: string(action)})
+	if parent := span.TraceParent(""); parent != "" {
+		msg.Header.Set(commands.HeaderTraceParent, parent)
+	}
 	ack, err := c.publish(ctx, msg)
+	span.End("", err != nil)
 	if !nobodyListens(err) {
 		c.queue.ends()
 	}
