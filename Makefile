@@ -148,6 +148,10 @@ lint-prometheus: check-go $(PROMTOOL) ## Check alert rules, their tests and the 
 	$(PROMTOOL) check metrics --extended <bin/metrics.txt >bin/metrics.lint || { cat bin/metrics.lint; exit 1; }
 	@head -n 8 bin/metrics.lint
 
+.PHONY: incident
+incident: check-go $(PROMETHEUS) ## Stage five incidents with a real Prometheus: which alerts fire, after how long
+	go run ./test/incident --prometheus=$(PROMETHEUS) $(ARGS) $(RULES)/alerts.yaml $(RULES)/slo.yaml
+
 $(PROMTOOL) $(PROMETHEUS): tools/prometheus/go.mod tools/prometheus/go.sum
 	go build -C tools/prometheus -trimpath -tags remove_all_sd -o $(CURDIR)/$@ github.com/prometheus/prometheus/cmd/$(@F)
 	@touch $@
