@@ -1,6 +1,7 @@
 package charttest
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -18,20 +19,6 @@ type metric struct {
 }
 
 var metricRow = regexp.MustCompile("(?m)^\\| `(callbus_[a-z_]+)` \\|([^|]*)\\| (.*) \\|$")
-
-// announced are metrics that rooms under construction will have.
-var announced = map[string]metric{
-	"callbus_pacer_limit_requests_per_second":               {labels: []string{"scope"}},
-	"callbus_breaker_state":                                 {labels: []string{"scope", "state"}},
-	"callbus_call_budget_used":                              {labels: []string{"scope", "budget"}, shared: true},
-	"callbus_call_budget_limit":                             {labels: []string{"scope", "budget"}, shared: true},
-	"callbus_stream_bytes":                                  {labels: []string{"stream"}, shared: true},
-	"callbus_stream_limit_bytes":                            {labels: []string{"stream"}, shared: true},
-	"callbus_token_fetches_total":                           {labels: []string{"outcome"}},
-	"callbus_consumer_stalls_total":                         {labels: []string{"consumer"}},
-	"callbus_consumer_pending":                              {labels: []string{"consumer"}, shared: true},
-	"callbus_callback_certificate_expiry_timestamp_seconds": {},
-}
 
 // elsewhere are the metrics that Prometheus and the client library make.
 var elsewhere = map[string]metric{
@@ -54,13 +41,7 @@ func knownMetrics(t *testing.T) map[string]metric {
 	if !found {
 		t.Fatal("README.md has no table of metrics")
 	}
-	known := map[string]metric{}
-	for name, m := range announced {
-		known[name] = m
-	}
-	for name, m := range elsewhere {
-		known[name] = m
-	}
+	known := maps.Clone(elsewhere)
 	for _, row := range metricRow.FindAllStringSubmatch(table, -1) {
 		m := metric{shared: strings.HasSuffix(row[3], "¹")}
 		if row[2] = strings.TrimSpace(row[2]); row[2] != "" {

@@ -180,11 +180,12 @@ func TestTheRuleIsNarrowedToTheRelease(t *testing.T) {
 		t.Error("a PrometheusRule is rendered; want none by default")
 	}
 	files := rules(t)
-	for set, matchers := range map[string]string{
-		"prometheusRule: {enabled: true}":            `namespace="calling",job="demo-callbus-metrics"`,
-		"prometheusRule: {enabled: true, job: mine}": `namespace="calling",job="mine"`,
+	for vals, matchers := range map[string]string{
+		"prometheusRule: {enabled: true}":                              `namespace="calling",job="demo-callbus-metrics"`,
+		"prometheusRule: {enabled: true, job: mine}":                   `namespace="calling",job="mine"`,
+		"{prometheusRule: {enabled: true}, receiver: {enabled: true}}": `namespace="calling",job=~"demo-callbus(-receiver)?-metrics"`,
 	} {
-		m := mustRender(t, parse(t, set))
+		m := mustRender(t, parse(t, vals))
 		var rendered []monitoringv1.Rule
 		for _, g := range m.prometheusRule.Spec.Groups {
 			rendered = append(rendered, g.Rules...)
