@@ -70,8 +70,15 @@ func (x *index) explained(c *command, d *commands.DeadLetter) bool {
 	if slices.ContainsFunc(d.Ledger, func(r commands.Result) bool { return r.Final }) || c.final == nil {
 		return false
 	}
-	if d.Cause == commands.CauseUnknown {
+	switch {
+	case d.Cause == commands.CauseUnknown:
 		return len(c.starts) > 0
+	case d.Cause == commands.CauseCallLives && len(c.starts) > 0:
+		// It did live. Who said so died before the record, and the next worker found
+		// the name free.
+		return slices.ContainsFunc(x.harm, func(i Incident) bool {
+			return i.Kind == "kill" && i.overlaps(d.Time, c.starts[0].Stored)
+		})
 	}
 	return c.final.Status == commands.Superseded || c.final.Status == commands.Cancelled
 }

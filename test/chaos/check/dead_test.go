@@ -84,6 +84,23 @@ func TestDead(t *testing.T) {
 			r.finish("h")
 			r.end("sent")
 		}, nil},
+		{"a letter of a call that lived, whose writer was killed", func(r *run) {
+			r.placed("p")
+			r.over("h")
+			r.publish(commands.Place, "p2")
+			r.bury("p2", commands.CauseCallLives)
+			r.harm("kill", "worker-1", 0)
+			r.answered("p2")
+			r.over("h2")
+		}, nil},
+		{"a letter of a call that lived, of a place that went well", func(r *run) {
+			r.placed("p")
+			r.over("h")
+			r.publish(commands.Place, "p2")
+			r.bury("p2", commands.CauseCallLives)
+			r.answered("p2")
+			r.over("h2")
+		}, []string{"dead: dead letter, callLives, of a place that is succeeded"}},
 		{"a letter without the ledger", func(r *run) {
 			r.publish(commands.Place, "p")
 			r.write("p", commands.Waiting)
