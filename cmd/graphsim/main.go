@@ -8,24 +8,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
 
 	"callbus/internal/graphsim"
+	"callbus/internal/signals"
 )
 
 // version is set when the program is built.
 var version = ""
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal kills
-	os.Exit(exitCode(run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+	os.Exit(exitCode(run(signals.Context(), os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
 }
 
 // errUsage is a mistake on the command line.

@@ -9,18 +9,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"callbus/internal/signals"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal kills
-	os.Exit(exitCode(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}), os.Stderr))
+	os.Exit(exitCode(run(signals.Context(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}), os.Stderr))
 }
 
 // stdio is the world the program talks to.

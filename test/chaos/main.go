@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"callbus/internal/signals"
 )
 
 // cli is the command line.
@@ -34,8 +34,7 @@ type cli struct {
 var errRed = errors.New("red")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx := signals.Context()
 	var flags cli
 	k := kong.Parse(&flags, kong.Name("chaos"), kong.Description("Holds callbus to its promises under every fault that can be caused."), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err := k.Run(); err != nil {

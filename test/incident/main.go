@@ -12,13 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"callbus/test/chaos/fleet"
+
+	"callbus/internal/signals"
 )
 
 type cli struct {
@@ -34,8 +34,7 @@ type cli struct {
 var errRed = errors.New("red")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx := signals.Context()
 	var flags cli
 	_ = kong.Parse(&flags, kong.Name("incident"), kong.Description("Stages incidents and shows which alerts fire."))
 	if err := flags.run(ctx); err != nil {
