@@ -227,3 +227,12 @@ func TestAlertsFollowTheValues(t *testing.T) {
 		}
 	}
 }
+
+// Without it a Prometheus that takes native histograms drops the buckets that
+// the objectives are reckoned from.
+func TestClassicHistogramsAreKeptBesideNativeOnes(t *testing.T) {
+	spec := set(t, "serviceMonitor: {enabled: true, scrapeProtocols: [PrometheusProto]}").serviceMonitor.Spec
+	if keep := spec.ScrapeClassicHistograms; keep == nil || !*keep {
+		t.Errorf("scrapeClassicHistograms = %v; want true", keep)
+	}
+}
