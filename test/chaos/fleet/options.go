@@ -29,7 +29,7 @@ type Options struct {
 type WorkerOptions struct {
 	Binary string   // another than Binaries.Worker
 	Args   []string // after the fleet's own, which they override
-	Env    []string // "NAME=value"; besides these a worker has only NATS_URL, PATH, HOME and TMPDIR
+	Env    []string // "NAME=value"; besides these a worker has only NATS_URL, its budgets, PATH, HOME and TMPDIR
 }
 
 // check fills in what is left out and refuses what cannot be.

@@ -103,13 +103,16 @@ func (f *Fleet) worker(i int, name, token, callbackListen string) *Proc {
 		"--callback-oidc-url=" + graph + "/oidc/.well-known/openidconfiguration",
 		"--callback-issuer=" + graphsim.DefaultIssuer, "--callback-audience=" + graphsim.DefaultAppID,
 		"--metrics-listen=" + f.metricsAddrs[i], "--log-format=text",
+	}
+	env := []string{
+		"NATS_URL=" + commas("nats", nats),
 		// More than any load here has at once: the slots are taken and given back all
-		// the same.
-		"--max-live-calls=2000", "--monthly-calls=0",
+		// the same. As variables, for an older worker does not know the flags.
+		"CALLBUS_MAX_LIVE_CALLS=2000", "CALLBUS_MONTHLY_CALLS=0",
 	}
 	return &Proc{
 		name: name, path: binary, args: append(args, special.Args...),
-		env:   environment(append([]string{"NATS_URL=" + commas("nats", nats)}, special.Env...)...),
+		env:   environment(append(env, special.Env...)...),
 		probe: f.answers("http://" + f.metricsAddrs[i] + "/readyz"),
 	}
 }
