@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -100,10 +101,11 @@ func TestAnIncomingCallIsRedirected(t *testing.T) {
 	if n != 1 || call.Ended.IsZero() {
 		t.Errorf("%d requests to redirect, call %+v; want one, and the call over", n, call)
 	}
-	e, _, err := d.w.calls.Registry.Get(t.Context(), commands.CallKey{Producer: "desk", CallRef: commands.NormalCallID(id)})
-	if err != nil || !e.Ended() {
-		t.Errorf("entry %+v, %v; want it ended under its new owner", e, err)
-	}
+	// The outcome may be found by reading the call, before its end is folded.
+	eventually(t, patience, "the call over under its new owner", func() (bool, string) {
+		e, _, err := d.w.calls.Registry.Get(t.Context(), commands.CallKey{Producer: "desk", CallRef: commands.NormalCallID(id)})
+		return err == nil && e.Ended(), fmt.Sprintf("%+v, %v", e, err)
+	})
 }
 
 // BenchmarkIncoming measures an incoming call from its start at Graph until it is
