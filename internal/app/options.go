@@ -54,7 +54,7 @@ type Options struct {
 	MetricsListen     string
 	PprofListen       string // loopback only; empty: no profiles
 	Concurrency       int
-	QuotaRequests     string // see pacing.ParseQuota, or QuotaLearned; empty: only Graph's 429s hold
+	QuotaRequests     string // QuotaLearned, QuotaOff or a rate as of pacing.ParseQuota; empty is QuotaOff
 	TTL               commands.TTL
 	ReconcileWait     time.Duration
 	OperationTimeout  time.Duration
@@ -82,7 +82,7 @@ func DefaultOptions() Options {
 		NATS: natsconn.ConnOptions{Name: "callbus worker"}, Streams: streams.DefaultOptions(), StreamsMode: streams.ModeCreate,
 		Cloud: graph.PublicCloud, GraphRoute: graph.Communications, GraphTimeout: graph.DefaultTimeout, AzureCredential: graph.DefaultCredential,
 		CallbackListen: ":8080", CallbackOIDCURLs: callbacks.DefaultOIDCURLs, CallbackIssuers: callbacks.DefaultIssuers, CallbackTID: callbacks.TIDAuto, CallbackMaxConnections: callbacks.DefaultMaxConnections,
-		MetricsListen: ":9464", Concurrency: 64, TTL: commands.DefaultTTL,
+		MetricsListen: ":9464", Concurrency: 64, QuotaRequests: QuotaLearned, TTL: commands.DefaultTTL,
 		ReconcileWait: 90 * time.Second, OperationTimeout: 10 * time.Minute, KeepAliveInterval: 15 * time.Minute,
 		MaxCallDuration: 4 * time.Hour, Budget: BudgetOptions{MaxLiveCalls: 100, MonthlyCalls: 10_000}, GracePeriod: 30 * time.Second,
 		WorkerName: name, Version: "devel", Logger: slog.Default(),
@@ -170,8 +170,8 @@ func (o *Options) validateGraph() []error {
 	if o.GraphTokenFile == "" && len(o.Tenants) == 0 {
 		wrong = append(wrong, errors.New("--tenant is missing: name the tenants to be served, the default one first"))
 	}
-	if _, err := pacing.ParseQuota(o.QuotaRequests); err != nil && o.QuotaRequests != QuotaLearned {
-		wrong = append(wrong, fmt.Errorf("--quota-requests is %w, or %s", err, QuotaLearned))
+	if _, err := pacing.ParseQuota(o.QuotaRequests); err != nil && o.QuotaRequests != QuotaLearned && o.QuotaRequests != QuotaOff {
+		wrong = append(wrong, fmt.Errorf("--quota-requests is %w, or %s, or %s", err, QuotaLearned, QuotaOff))
 	}
 	if o.GraphURL != "" {
 		if err := checkURL(o.GraphURL); err != nil {

@@ -6,15 +6,19 @@ import (
 	"callbus/internal/pacing"
 )
 
-// QuotaLearned is the request rate that is not known and is to be learned.
-const QuotaLearned = "learn"
+// What a request rate may be but a rate: not known and to be learned, or none at
+// all, so that nothing but a 429 holds.
+const (
+	QuotaLearned = "learn"
+	QuotaOff     = "off"
+)
 
 // openPacing makes the layers that hold requests back, and composes them: the
 // order is theirs, outermost first.
 func (w *Worker) openPacing() {
 	w.breaker = pacing.NewBreaker(w.gates, pacing.BreakerOptions{Probe: executor.Probe(w.graph), Observer: w.metrics})
 	layers := []pacing.Layer{w.pauses, w.breaker, w.gates, w.budget.Slots, w.budget.Month}
-	if w.opts.QuotaRequests != "" {
+	if w.opts.QuotaRequests != "" && w.opts.QuotaRequests != QuotaOff {
 		var quota pacing.Quota // learned
 		if w.opts.QuotaRequests != QuotaLearned {
 			quota, _ = pacing.ParseQuota(w.opts.QuotaRequests) // validated

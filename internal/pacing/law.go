@@ -24,6 +24,13 @@ type Law struct {
 	Sent  float64   `json:"sent,omitempty"`  // since Open
 	Spent float64   `json:"spent,omitempty"` // seconds in which that was sent
 	Moved time.Time `json:"moved"`           // the last Step, Skip or Throttle
+
+	// The quota is at least Least, by the 429s since one at a lower rate belied
+	// that; Belied counts those in a row, and Before is the rate before the first.
+	Least  float64   `json:"least,omitempty"`
+	Belied int       `json:"belied,omitempty"`
+	Before float64   `json:"before,omitempty"`
+	Blind  time.Time `json:"blind,omitzero"` // until then a 429 says nothing of the rate
 }
 
 // The figures are those that came out best in model_test.go, seconds and
@@ -48,6 +55,12 @@ const (
 	lawSpare   = 0.6
 	lawCatchUp = 2.0
 	lawWindow  = 10.0 // the longest window in which a bucket is thought to fill
+	// After lawBelied contradictions 429s do not move the rate for lawBlind.
+	lawBelied = 2
+	lawBlind  = 60 * time.Second
+	// lawUsed is how long ago the rate was used up when it counts as used up now:
+	// that is noted by the second.
+	lawUsed = 2500 * time.Millisecond
 	// lawSlow is the slow start when a window ends.
 	lawSlow = 0.5
 	// lawReserve is the share of the rate that the other class keeps while one is
@@ -96,6 +109,10 @@ func (l Law) searching() bool { return l.Base == 0 || l.Spent-lawHold > lawOver 
 // Throttle takes the rate down after a 429 whose throttle window ends at open.
 // There is one cut a window: a request that was sent before the window ended
 // changes nothing but, perhaps, its end.
+//
+// Not every 429 is a quota that is used up: Graph may be busy. One that comes
+// while there was rate to spare, and those that contradict each other, close
+// their window and leave the rate alone; else it would end at next to nothing.
 func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 	if sent.Before(l.Open) && !l.Cut.IsZero() {
 		if open.After(l.Open) {
@@ -103,10 +120,16 @@ func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 		}
 		return l
 	}
+	if sent.Sub(l.Moved) > lawUsed {
+		return l.shut(class, now, open)
+	}
 	l = l.Step(now)
 	t, closed := math.Max(l.Spent, 0.05), 1.0
 	if !l.Cut.IsZero() {
 		closed = math.Min(l.Open.Sub(l.Cut).Seconds(), lawWindow)
+	}
+	if l.random(l.Sent/(t+closed), now) {
+		return l.shut(class, now, open)
 	}
 	was, held := l.Base, l.Spare
 	l.Spare = 0
@@ -125,7 +148,13 @@ func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 		}
 	}
 	l.Base = math.Max(l.Base, lawLeast)
-	l.Rate, l.Sent, l.Spent = l.Base, 0, 0
+	l.Rate = l.Base
+	return l.shut(class, now, open)
+}
+
+// shut begins a throttle window.
+func (l Law) shut(class Class, now, open time.Time) Law {
+	l.Sent, l.Spent = 0, 0
 	l.Cut, l.Class, l.Open, l.Moved = now, class, open, open
 	return l
 }
@@ -144,4 +173,32 @@ func (l Law) At(class Class, now time.Time) float64 {
 		return l.Rate
 	}
 	return (l.Rate + l.Spare/lawCatchUp) * math.Min(1, 0.5+0.5*since/lawSlow)
+}
+
+// random tells whether a 429 says nothing of the rate, and takes back what such
+// 429s have done to it. Between two 429s of a quota no more is taken than it
+// allows, so it is at least that. A 429 at a lower rate belies it: the quota must
+// have changed. If what is measured then is belied in its turn, these 429s are not
+// about the rate.
+func (l *Law) random(least float64, now time.Time) bool {
+	if now.Before(l.Blind) {
+		return true
+	}
+	if l.searching() || l.Spent > lawHold {
+		l.Least, l.Belied = 0, 0
+	}
+	switch {
+	case l.Belied == 0 && l.Least == 0:
+		l.Before = l.Rate
+	case l.Rate < l.Least*0.95:
+		l.Belied++
+		l.Least = 0
+	}
+	l.Least = math.Max(l.Least, least)
+	if l.Belied < lawBelied {
+		return false
+	}
+	l.Rate, l.Base, l.Spare, l.Belied, l.Least = l.Before, l.Before, 0, 0, 0
+	l.Blind = now.Add(lawBlind)
+	return true
 }

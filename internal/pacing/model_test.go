@@ -3,6 +3,7 @@ package pacing
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -15,12 +16,17 @@ import (
 type quota struct {
 	rate, burst float64 // requests a second; what the bucket holds
 	counts      bool    // rejected requests count
+	random      float64 // share of requests that are refused whatever the rate
+	rnd         *rand.Rand
 	retryAfter  time.Duration
 	tokens      float64
 	at          time.Time
 }
 
 func (q *quota) ask(now time.Time) bool {
+	if q.random > 0 && q.rnd.Float64() < q.random {
+		return false
+	}
 	q.tokens = math.Min(q.burst, q.tokens+now.Sub(q.at).Seconds()*q.rate)
 	q.at = now
 	if q.tokens >= 1 {
@@ -155,7 +161,7 @@ func play(p policy, replicas int, q *quota, length time.Duration, change func(ti
 		at      time.Time
 	}
 	start := time.Unix(1_700_000_000, 0)
-	q.at, q.tokens = start, q.burst
+	q.at, q.tokens, q.rnd = start, q.burst, rand.New(rand.NewPCG(1, 2))
 	r := ran{bySecond: make([]int, int(length.Seconds()))}
 	var there, back []flight
 	for d := time.Duration(0); d < length; d += modelTick {
@@ -249,6 +255,22 @@ func TestModelOfAChange(t *testing.T) {
 			if low < 0.9 || high < 0.9 || r.share() > 0.05 {
 				t.Errorf("%d replicas, Retry-After %s: used %.3f of half the quota, %.3f of all of it; 429 %.4f", replicas, wait, low, high, r.share())
 			}
+		}
+	}
+}
+
+// TestModelOfRefusalsAtRandom: 429s that have nothing to do with the rate cost
+// their windows, and not the rate, too. What is possible is a rate of the quota
+// with a window after each of them.
+func TestModelOfRefusalsAtRandom(t *testing.T) {
+	const wait = 2 * time.Second
+	for _, tt := range []struct{ rate, random, of float64 }{
+		{50, 0.002, 0.75}, {50, 0.005, 0.5}, {50, 0.02, 0.8}, {50, 0.1, 0.7}, {20, 0.02, 0.6}, {1000, 0.02, 0.6}, {1000, 0.1, 0.6},
+	} {
+		possible := 1 / (1/tt.rate + tt.random*wait.Seconds())
+		r := play(newTogether(3), 3, &quota{rate: tt.rate, burst: tt.rate, random: tt.random, retryAfter: wait}, 5*time.Minute, nil)
+		if got := float64(r.taken) / 300; got < tt.of*possible {
+			t.Errorf("%v a second, %v refused at random: %.1f a second were taken; want %v of the %.1f that are possible", tt.rate, tt.random, got, tt.of, possible)
 		}
 	}
 }

@@ -21,18 +21,25 @@ func (p *Pacer) law(scope string) Law {
 	return NewLaw(time.Now())
 }
 
+// shut tells whether the request's class is in a throttle window.
+func (p *Pacer) shut(r Request) bool { return p.law(r.Scope).At(r.Class, time.Now()) == 0 }
+
 // next waits for the moment of the next token; whoever calls it has the turn. It
 // reports false when there was none before ctx ended.
 func (p *Pacer) next(ctx context.Context, l *line, r Request) bool {
-	for {
+	for !p.shut(r) {
 		now := time.Now()
 		if n := len(l.tokens); n > 0 {
 			at := l.tokens[0]
-			l.tokens = l.tokens[1:]
 			if now.Sub(at) > quarter {
+				l.tokens = l.tokens[1:]
 				continue // nobody wanted it in time
 			}
-			return sleepUntil(ctx, at)
+			if !sleepUntil(ctx, at) || p.shut(r) {
+				return false // the token is for whoever is next
+			}
+			l.tokens = l.tokens[1:]
+			return true
 		}
 		k := quarterOf(now)
 		if k == l.used {
@@ -45,6 +52,7 @@ func (p *Pacer) next(ctx context.Context, l *line, r Request) bool {
 			return false
 		}
 	}
+	return false
 }
 
 func later(c Class) time.Duration {

@@ -105,8 +105,8 @@ func (p *Pacer) line(scope string) *line {
 
 // Ask tells whether a request would be sent away at once.
 func (p *Pacer) Ask(r Request) (Wait, bool) {
-	if law := p.law(r.Scope); law.At(r.Class, time.Now()) == 0 {
-		return Wait{Reason: "throttled", Until: law.Open}, true
+	if p.shut(r) {
+		return p.away(r), true
 	}
 	l := p.line(r.Scope)
 	l.mu.Lock()
@@ -114,27 +114,39 @@ func (p *Pacer) Ask(r Request) (Wait, bool) {
 	return Wait{Reason: "throttled"}, l.waiting[r.Class] >= p.opts.Waiting
 }
 
+// away is why a request is sent away: until its throttle window ends, if it is in
+// one.
+func (p *Pacer) away(r Request) Wait {
+	w := Wait{Reason: "throttled"}
+	if law := p.law(r.Scope); law.At(r.Class, time.Now()) == 0 {
+		w.Until = law.Open
+	}
+	return w
+}
+
 // Take waits for a token, at most two seconds.
 func (p *Pacer) Take(ctx context.Context, r Request) (Wait, bool, error) {
-	away := Wait{Reason: "throttled"}
 	l := p.line(r.Scope)
 	if !l.enter(r.Class, p.opts.Waiting) {
-		return away, true, nil
+		return p.away(r), true, nil
 	}
 	defer l.leave(r.Class)
 	ctx, cancel := context.WithTimeout(ctx, tokenWait)
 	defer cancel()
 	if r.Class == ClassPlace {
 		if !lock(ctx, l.places) {
-			return away, true, nil
+			return p.away(r), true, nil
 		}
 		defer func() { <-l.places }()
 	}
 	if !lock(ctx, l.turn) {
-		return away, true, nil
+		return p.away(r), true, nil
 	}
 	defer func() { <-l.turn }()
-	return away, !p.next(ctx, l, r), nil
+	if !p.next(ctx, l, r) {
+		return p.away(r), true, nil
+	}
+	return Wait{}, false, nil
 }
 
 // Count takes a token for a request that does not wait for it: the next ones

@@ -33,7 +33,7 @@ func (b *pacingBench) open(ctx context.Context, workers int, limits string, work
 	fl, err := fleet.Start(ctx, fleet.Options{
 		Binaries: b.bin, Workers: workers, SimArgs: sim,
 		Worker: func(int) fleet.WorkerOptions {
-			return fleet.WorkerOptions{Args: append([]string{"--quota-requests=learn"}, worker...)}
+			return fleet.WorkerOptions{Args: append([]string{"--quota-requests=learn", "--max-live-calls=0"}, worker...)}
 		},
 	})
 	if err != nil {
