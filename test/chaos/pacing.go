@@ -15,6 +15,7 @@ type pacingFlags struct {
 	Duration time.Duration `default:"2m" help:"Length of each scenario with an endless backlog; the others follow from it."`
 	Rate     float64       `default:"50" help:"Requests a second that Graph allows, which nobody tells the workers."`
 	Parked   int           `default:"100000" help:"Commands parked behind a closed gate."`
+	Seconds  bool          `help:"Print what came of each second as well: answers taken and 429s."`
 	Only     string        `help:"Run the scenarios whose names contain this."`
 }
 

@@ -36,6 +36,7 @@ func quotaScenario(workers int, rejectsCount bool) func(*pacingBench, context.Co
 		if err != nil {
 			return false, err
 		}
+		b.seconds(all, begun, end)
 		t := count(all, begun, end)
 		ok := row(name, "of the quota used", percent(t.used(b.Rate, end.Sub(begun))), ">= 95 %", t.used(b.Rate, end.Sub(begun)) >= 0.95)
 		return row(name, fmt.Sprintf("429 among %d answers", t.all), percent(t.share()), "<= 1 %", t.share() <= 0.01) && ok, nil
@@ -45,6 +46,7 @@ func quotaScenario(workers int, rejectsCount bool) func(*pacingBench, context.Co
 // change halves the quota in mid-run and doubles it again.
 func (b *pacingBench) change(ctx context.Context) (bool, error) {
 	const name = "change"
+	begun := time.Now()
 	limits := graphsim.Limits{Rate: b.Rate, RetryAfter: retryAfter}
 	s, err := b.open(ctx, 3, fmt.Sprintf("rate=%g,retry-after=%s", b.Rate, retryAfter))
 	if err != nil {
@@ -75,6 +77,7 @@ func (b *pacingBench) change(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		b.seconds(all, begun, time.Now())
 		back := backAbove(all, changed, phase, 0.9*to.rate)
 		ok = row(name, fmt.Sprintf("back above 90 %% of a quota that %s", to.name), back.Round(100*time.Millisecond).String(), "<= 30s", back <= 30*time.Second) && ok
 		t := count(all, changed, changed.Add(30*time.Second))
@@ -95,4 +98,16 @@ func backAbove(all []simRequest, changed time.Time, most time.Duration, rate flo
 		}
 	}
 	return most
+}
+
+// seconds prints taken+429 of each second, for who looks into a figure.
+func (b *pacingBench) seconds(all []simRequest, from, to time.Time) {
+	if !b.Seconds {
+		return
+	}
+	for at := from; at.Before(to); at = at.Add(time.Second) {
+		t := count(all, at, at.Add(time.Second))
+		fmt.Printf("%d+%d ", t.taken, t.throttled)
+	}
+	fmt.Println()
 }
