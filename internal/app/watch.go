@@ -107,12 +107,10 @@ func (w *Worker) watchHealth(ctx context.Context) error {
 // watchBacklog keeps the gauges of the queue and of dead letters.
 func (w *Worker) watchBacklog(ctx context.Context) error {
 	for {
-		for _, lane := range commands.Lanes {
-			b, err := w.queue.Backlog(ctx, lane)
-			if err != nil {
-				break // NATS is away, which is told elsewhere
+		if lanes, err := w.queue.Backlogs(ctx); err == nil { // else NATS is away, which is told elsewhere
+			for lane, b := range lanes {
+				w.metrics.Backlog(string(lane), b.Pending, b.Runnable, b.Oldest)
 			}
-			w.metrics.Backlog(string(lane), b.Pending, b.Runnable, b.Oldest)
 		}
 		if counts, err := w.journal.DeadLetters(ctx); err == nil {
 			for _, cause := range commands.Causes {

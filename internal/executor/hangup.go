@@ -121,7 +121,7 @@ func (j *job) delete(ctx context.Context, seqs []uint64) error {
 	for _, seq := range seqs {
 		slots <- struct{}{}
 		wg.Go(func() {
-			failed <- j.x.Queue.Delete(ctx, seq)
+			failed <- j.x.Queue.Delete(ctx, j.m.Call, seq)
 			<-slots
 		})
 	}

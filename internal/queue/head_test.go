@@ -68,7 +68,7 @@ func TestHeadOfACommandThatHasLeft(t *testing.T) {
 	s := setup(t, 15*time.Second)
 	q := s.open()
 	seq := s.publish(call, commands.Mute, "a")
-	if err := q.Delete(t.Context(), seq); err != nil {
+	if err := q.Delete(t.Context(), call, seq); err != nil {
 		t.Fatal(err)
 	}
 	if head, blocker, err := q.Head(t.Context(), &Message{Call: call, Seq: seq}, nil); head || blocker != 0 || err != nil {
@@ -114,11 +114,11 @@ func TestDelete(t *testing.T) {
 	q := s.open()
 	seq := s.publish(call, commands.Mute, "a")
 	for range 2 {
-		if err := q.Delete(t.Context(), seq); err != nil {
+		if err := q.Delete(t.Context(), call, seq); err != nil {
 			t.Fatalf("Delete() = %v; want none, also when it has left", err)
 		}
 	}
-	if err := q.Delete(t.Context(), seq+100); err != nil {
+	if err := q.Delete(t.Context(), call, seq+100); err != nil {
 		t.Errorf("Delete() of what never was = %v; want none", err)
 	}
 	if got, err := q.Next(t.Context(), call, 0); got != nil || err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // maxParked bounds how many parked commands a worker remembers for an early
-// wake-up; the rest come back when their delay has passed.
+// wake-up; the rest come back when their delay has passed, and are counted.
 const maxParked = 50_000
 
 // hintedPause lets the queue and the registry show what the hint was about.
@@ -22,6 +22,7 @@ type parking struct {
 	mu      sync.Mutex
 	calls   map[commands.CallKey][]spot
 	count   int
+	dues    dues
 	working map[commands.CallKey][]*Message // delivered and not yet ended
 }
 
@@ -34,7 +35,7 @@ type spot struct {
 }
 
 func newParking() *parking {
-	return &parking{calls: map[commands.CallKey][]spot{}, working: map[commands.CallKey][]*Message{}}
+	return &parking{calls: map[commands.CallKey][]spot{}, dues: dues{}, working: map[commands.CallKey][]*Message{}}
 }
 
 // begin notes a delivered command, end that it has left this worker's hands.
@@ -77,6 +78,8 @@ func (p *parking) park(m *Message, d time.Duration, deaf bool) {
 }
 
 func (p *parking) addLocked(m *Message, until time.Time, deaf bool) {
+	p.removeLocked(m.Call, m.Seq)
+	p.dues.add(m.Action.Lane(), until.Unix(), 1)
 	if p.count >= maxParked {
 		p.sweepLocked(time.Now())
 		if p.count >= maxParked {
@@ -84,7 +87,6 @@ func (p *parking) addLocked(m *Message, until time.Time, deaf bool) {
 		}
 	}
 	nc, reply := m.queue.nc, m.msg.Reply()
-	p.removeLocked(m.Call, m.Seq)
 	p.calls[m.Call] = append(p.calls[m.Call], spot{m.Seq, m.Action.Lane(), until, deaf, func() error { return nc.Publish(reply, []byte("-NAK")) }})
 	p.count++
 }
@@ -92,9 +94,17 @@ func (p *parking) addLocked(m *Message, until time.Time, deaf bool) {
 func (p *parking) removeLocked(c commands.CallKey, seq uint64) {
 	spots := p.calls[c]
 	if i := slices.IndexFunc(spots, func(s spot) bool { return s.seq == seq }); i >= 0 {
+		p.dues.add(spots[i].lane, spots[i].until.Unix(), -1)
 		p.setLocked(c, slices.Delete(spots, i, i+1))
 		p.count--
 	}
+}
+
+// forget lets a parked command go that has left the queue.
+func (p *parking) forget(c commands.CallKey, seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removeLocked(c, seq)
 }
 
 // wake brings the call's oldest parked command back. Only the oldest: the
@@ -120,6 +130,7 @@ func (p *parking) wake(c commands.CallKey, now time.Time) bool {
 	}
 	if i >= 0 {
 		nak = spots[i].nak
+		p.dues.add(spots[i].lane, spots[i].until.Unix(), -1)
 		spots = slices.Delete(spots, i, i+1)
 		p.count--
 	}
@@ -140,6 +151,7 @@ func (p *parking) setLocked(c commands.CallKey, spots []spot) {
 }
 
 func (p *parking) sweepLocked(now time.Time) {
+	p.dues.prune(now)
 	for c, spots := range p.calls {
 		before := len(spots)
 		spots = slices.DeleteFunc(spots, func(s spot) bool { return !now.Before(s.until) })
@@ -148,20 +160,14 @@ func (p *parking) sweepLocked(now time.Time) {
 	}
 }
 
-// len is how many commands of the lane this worker has parked.
-func (p *parking) len(lane commands.Lane) int {
+// left is a copy of what this worker has parked and what has not come back.
+func (p *parking) left(now time.Time) dues {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sweepLocked(time.Now())
-	n := 0
-	for _, spots := range p.calls {
-		for _, s := range spots {
-			if s.lane == lane {
-				n++
-			}
-		}
-	}
-	return n
+	p.dues.prune(now)
+	c := dues{}
+	c.addAll(p.dues)
+	return c
 }
 
 // maxReleased bounds how many parked commands a stopping worker hands over
@@ -174,7 +180,7 @@ func (p *parking) release(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	released := 0
-	for _, spots := range p.calls {
+	for c, spots := range p.calls {
 		if released >= maxReleased {
 			return
 		}
@@ -186,6 +192,7 @@ func (p *parking) release(now time.Time) {
 		}
 		if oldest != nil {
 			_ = oldest.nak()
+			p.removeLocked(c, oldest.seq)
 			released++
 		}
 	}

@@ -92,7 +92,7 @@ func TestDeletedWhileParkedIsNotDeliveredAgain(t *testing.T) {
 	w := s.work(q, commands.LaneControl, 1)
 	seq := s.publish(call, commands.Mute, "a")
 	w.next(soon).Park(50 * time.Millisecond)
-	if err := q.Delete(t.Context(), seq); err != nil {
+	if err := q.Delete(t.Context(), call, seq); err != nil {
 		t.Fatal(err)
 	}
 	q.Hint(call)
@@ -117,6 +117,9 @@ func TestParkingIsBounded(t *testing.T) {
 	p.addLocked(m(9), time.Now().Add(time.Hour), false)
 	if len(p.calls[call]) != 3 {
 		t.Errorf("%d parked beyond the bound; want the new one forgotten", len(p.calls[call]))
+	}
+	if n := p.dues.parked(commands.LaneControl, time.Now()); n != 4 {
+		t.Errorf("%d parked by the count; want 4, the forgotten one too", n)
 	}
 	p.count = 3
 	// What has come back by itself makes room.
@@ -146,10 +149,11 @@ func TestNothingIsKeptOfEndedWork(t *testing.T) {
 		}
 	}
 	q.until(t, func() bool { q.parked.mu.Lock(); defer q.parked.mu.Unlock(); return len(q.parked.working) == 0 })
-	if n := q.parked.len(commands.LaneControl); n != 2 {
+	now := time.Now()
+	if n := q.parked.left(now).parked(commands.LaneControl, now); n != 2 {
 		t.Errorf("%d parked; want 2", n)
 	}
-	if n := q.parked.len(commands.LanePlace); n != 0 {
+	if n := q.parked.left(now).parked(commands.LanePlace, now); n != 0 {
 		t.Errorf("%d parked in another lane; want none", n)
 	}
 }
@@ -168,54 +172,4 @@ func (q *Queue) until(t testing.TB, ok func() bool) {
 		}
 		<-time.After(time.Millisecond)
 	}
-}
-
-func TestBacklog(t *testing.T) {
-	s := setup(t, 15*time.Second)
-	q := s.open()
-	want := func(name string, lane commands.Lane, pending, runnable int) {
-		t.Helper()
-		var b Backlog
-		var err error
-		for deadline := time.Now().Add(soon); ; {
-			if b, err = q.Backlog(t.Context(), lane); err != nil {
-				t.Fatal(err)
-			}
-			if b.Pending == pending && b.Runnable == runnable {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: Backlog(%s) = %+v; want %d pending, %d runnable", name, lane, b, pending, runnable)
-			}
-			<-time.After(5 * time.Millisecond)
-		}
-		if (b.Oldest > 0) != (pending > 0) || b.Oldest > time.Minute {
-			t.Errorf("%s: oldest = %s with %d pending", name, b.Oldest, pending)
-		}
-	}
-	want("empty", commands.LaneControl, 0, 0)
-	for range 3 {
-		s.publish(call, commands.Mute, "a")
-	}
-	s.publish(call, commands.Place, "p")
-	want("published", commands.LaneControl, 3, 3)
-	want("another lane", commands.LanePlace, 1, 1)
-	w := s.work(q, commands.LaneControl, 3)
-	a, b, c := w.next(soon), w.next(soon), w.next(soon)
-	want("in work", commands.LaneControl, 3, 3)
-	a.Park(time.Hour)
-	want("one parked", commands.LaneControl, 3, 2)
-	if err := b.Ack(); err != nil {
-		t.Fatal(err)
-	}
-	// The hint of that brings the parked one back.
-	back := w.next(soon)
-	want("one done", commands.LaneControl, 2, 2)
-	back.Park(time.Hour)
-	c.Park(time.Hour)
-	want("all parked", commands.LaneControl, 2, 0)
-	if err := q.Delete(t.Context(), back.Seq); err != nil {
-		t.Fatal(err)
-	}
-	want("one deleted", commands.LaneControl, 1, 0)
 }

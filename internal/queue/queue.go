@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"callbus/internal/commands"
 	"callbus/internal/streams"
@@ -29,6 +32,10 @@ type Queue struct {
 	parked  *parking
 	hints   *nats.Subscription
 	asking  streams.Asking // one message in a request
+	name    string         // among those that share what they have parked; of this process alone
+
+	sharing sync.Mutex
+	others  dues // what the others had parked when they were last asked
 }
 
 // New opens the queue, which must exist, and listens for hints.
@@ -41,12 +48,18 @@ func New(ctx context.Context, js jetstream.JetStream, prefix commands.Prefix, ac
 	if err != nil {
 		return nil, fmt.Errorf("open command queue: %w", err)
 	}
-	q := &Queue{prefix: prefix, js: js, nc: js.Conn(), stream: s, ackWait: ackWait, log: log.With("component", "queue"), parked: newParking()}
+	q := &Queue{prefix: prefix, js: js, nc: js.Conn(), stream: s, ackWait: ackWait, log: log.With("component", "queue"), parked: newParking(), name: nuid.Next()}
 	q.hints, err = q.nc.Subscribe(prefix.Hint(commands.CallKey{Producer: "*", CallRef: "*"}), func(m *nats.Msg) {
 		parts := strings.Split(m.Subject, ".")
-		if len(parts) == 4 {
-			q.parked.wake(commands.CallKey{Producer: parts[2], CallRef: parts[3]}, time.Now())
+		if len(parts) != 4 {
+			return
 		}
+		call := commands.CallKey{Producer: parts[2], CallRef: parts[3]}
+		if seq, err := strconv.ParseUint(string(m.Data), 10, 64); err == nil {
+			q.parked.forget(call, seq)
+			return
+		}
+		q.parked.wake(call, time.Now())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listen for hints: %w", err)
@@ -54,11 +67,15 @@ func New(ctx context.Context, js jetstream.JetStream, prefix commands.Prefix, ac
 	return q, nil
 }
 
-// Close stops listening for hints and hands over what this worker has parked.
+// Close stops listening for hints and hands over what this worker has parked,
+// and the knowledge of what stays parked; that blocks for a second at most.
 // Call it when no lane runs any more and before the connection is closed.
 func (q *Queue) Close() {
 	_ = q.hints.Unsubscribe()
 	q.parked.release(time.Now())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = q.share(ctx)
 }
 
 // Hint tells all workers that something about the call has moved, so that its
@@ -125,9 +142,17 @@ func (q *Queue) Head(ctx context.Context, m *Message, passed func(context.Contex
 	}
 }
 
-// Delete removes a command from the queue by its sequence; one that has already
-// left is no error.
-func (q *Queue) Delete(ctx context.Context, seq uint64) error {
+// Delete removes a command of the call from the queue by its sequence; one that
+// has already left is no error.
+func (q *Queue) Delete(ctx context.Context, c commands.CallKey, seq uint64) error {
+	if err := q.delete(ctx, seq); err != nil {
+		return fmt.Errorf("delete command %d: %w", seq, err)
+	}
+	q.gone(c, seq)
+	return nil
+}
+
+func (q *Queue) delete(ctx context.Context, seq uint64) error {
 	err := q.stream.DeleteMsg(ctx, seq)
 	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil
@@ -142,5 +167,5 @@ func (q *Queue) Delete(ctx context.Context, seq uint64) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("delete command %d: %w", seq, err)
+	return err
 }
