@@ -224,7 +224,9 @@ func TestTheRegistryIsRebuiltUnderLoad(t *testing.T) {
 	}
 	load.Go(func() {
 		for i := range n {
-			c.final(key(numbered("call", i), "bye"))
+			if r := c.final(key(numbered("call", i), "bye")); r.Status != commands.Succeeded {
+				t.Errorf("hang-up of %s ended %s: %+v", r.CallRef, r.Status, r.Error)
+			}
 		}
 	})
 	done := make(chan struct{})

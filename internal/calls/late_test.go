@@ -86,7 +86,7 @@ func TestLateNews(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := r.WantHangup(r.ctx, order, "hungUp"); err != nil {
+		if _, err := r.WantHangup(r.ctx, order, "c1", "hungUp"); err != nil {
 			t.Fatal(err)
 		}
 		r.mustTake(withInfo(stateEvent("c1", StateTerminated), 200, 7000))

@@ -39,7 +39,7 @@ func (c *Calls) fireLook(ctx context.Context, t timers.Timer, e Entry, current b
 		if own.Operation != nil {
 			open.OperationID = own.Operation.ID
 		}
-		if e, err = c.Registry.Update(ctx, t.Key.Call(), func(e *Entry) bool { return e.Add(open) }); err != nil {
+		if e, err = c.AddOpen(ctx, t.Key.Call(), t.CallID, open); err != nil {
 			return time.Time{}, err
 		}
 	}

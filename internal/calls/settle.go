@@ -121,6 +121,13 @@ func (c *Calls) SettleDecided(ctx context.Context, call commands.CallKey, e Entr
 	return e, err
 }
 
+// AddOpen notes that a command of the call with the id waits for its outcome. It
+// returns the entry as it is now; where that is not of this call any more, because
+// the registry was lost or the name stands for another call, nothing is noted.
+func (c *Calls) AddOpen(ctx context.Context, call commands.CallKey, callID string, o Open) (Entry, error) {
+	return c.Registry.Update(ctx, call, func(e *Entry) bool { return e.Is(callID) && e.Add(o) })
+}
+
 // CloseOpen takes a command that has ended out of the call's open ones. One that
 // ended unknown stays, settled, for late news may correct it.
 func (c *Calls) CloseOpen(ctx context.Context, call commands.CallKey, id string, ended commands.Status) error {

@@ -128,11 +128,13 @@ func (c *Calls) Fire(ctx context.Context, t timers.Timer) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-// WantHangup notes that the call is to end, before it is told to: a place that
-// is not answered then ends cancelled.
-func (c *Calls) WantHangup(ctx context.Context, call commands.CallKey, reason string) (Entry, error) {
+// WantHangup notes that the call with the id is to end, before it is told to: a
+// place that is not answered then ends cancelled. It returns the entry as it is
+// now; where that is not of this call any more, because the registry was lost or
+// the name stands for another call, nothing is noted.
+func (c *Calls) WantHangup(ctx context.Context, call commands.CallKey, callID, reason string) (Entry, error) {
 	return c.Registry.Update(ctx, call, func(e *Entry) bool {
-		if e.HangupWanted || e.Ended() {
+		if !e.Is(callID) || e.HangupWanted || e.Ended() {
 			return false
 		}
 		e.HangupWanted, e.HangupReason = true, reason
@@ -184,8 +186,8 @@ func (c *Calls) fireLimit(ctx context.Context, t timers.Timer, e Entry) (time.Ti
 	if err := c.Events.Append(ctx, e.limited(call, reason), reason+"-"+commands.NormalCallID(e.CallID)); err != nil {
 		return time.Time{}, err
 	}
-	if e, err = c.WantHangup(ctx, call, reason); err != nil {
-		return time.Time{}, err
+	if e, err = c.WantHangup(ctx, call, e.CallID, reason); err != nil || !e.Is(t.CallID) {
+		return time.Time{}, err // lost meanwhile: the event tells who makes the registry anew
 	}
 	return c.hangUp(ctx, call, e, r)
 }

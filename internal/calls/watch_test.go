@@ -102,7 +102,7 @@ func TestFire(t *testing.T) {
 // want notes a hang-up of the call.
 func (r *room) want() {
 	r.t.Helper()
-	if _, err := r.WantHangup(r.ctx, order, "hungUp"); err != nil {
+	if _, err := r.WantHangup(r.ctx, order, "c1", "hungUp"); err != nil {
 		r.t.Fatal(err)
 	}
 }

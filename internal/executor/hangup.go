@@ -74,8 +74,10 @@ func (j *job) hangUpNothing(ctx context.Context, place *ledger.Record) error {
 // wantHangup notes in the registry that the call is to end before it is told
 // to, so that a place that is not answered ends cancelled.
 func (j *job) wantHangup(ctx context.Context) (bool, error) {
-	e, err := j.x.Calls.WantHangup(ctx, j.m.Call, "hungUp")
-	j.entry = e
+	e, err := j.x.Calls.WantHangup(ctx, j.m.Call, j.entry.CallID, "hungUp")
+	if err == nil {
+		err = j.renew(e)
+	}
 	j.reach(crashpoint.Wanted)
 	return err == nil, err
 }

@@ -60,7 +60,7 @@ func (j *job) afterAccepted(ctx context.Context) error {
 	if own.Operation != nil {
 		o.OperationID = own.Operation.ID
 	}
-	if err := j.open(ctx, o); err != nil {
+	if err := j.open(ctx, o); err != nil && !isMoved(err) {
 		return err
 	}
 	if err := j.x.Calls.WatchOpen(ctx, j.key, j.entry, own.Stored, j.original()); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"callbus/internal/calls"
 	"callbus/internal/commands"
+	"callbus/internal/ledger"
 )
 
 // audioPatience is how long after the call was established a prompt waits for
@@ -51,6 +52,17 @@ func (j *job) ready(ctx context.Context) (bool, error) {
 // for now.
 func (j *job) known() bool {
 	return j.entry.CallID != "" && (j.entry.PlaceID == j.view.PlaceID || j.entry.PlaceID == "")
+}
+
+// renew takes the registry's entry of the call as it is now. ErrMoved says that
+// the registry does not know the call any more: what is lost is made anew, and a
+// request without a call id would be refused as the producer's mistake.
+func (j *job) renew(e calls.Entry) error {
+	if !e.Is(j.entry.CallID) {
+		return ledger.ErrMoved
+	}
+	j.entry = e
+	return nil
 }
 
 // noCall decides on a command whose call the registry does not know, by the

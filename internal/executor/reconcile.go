@@ -76,10 +76,14 @@ func opened(a commands.Action) bool {
 	return false
 }
 
-// open notes the command among the call's open ones.
+// open notes the command among the call's open ones. ErrMoved says that the
+// registry has lost the call: then nothing is noted, and what has been sent is
+// noted when the registry is made anew from its record.
 func (j *job) open(ctx context.Context, o calls.Open) error {
 	o.ID, o.Action = j.key.ID, j.m.Action
-	e, err := j.x.Calls.Registry.Update(ctx, j.m.Call, func(e *calls.Entry) bool { return e.Add(o) })
-	j.entry = e
-	return err
+	e, err := j.x.Calls.AddOpen(ctx, j.m.Call, j.entry.CallID, o)
+	if err != nil {
+		return err
+	}
+	return j.renew(e)
 }

@@ -182,7 +182,7 @@ func (j *job) operation(ctx context.Context, a answer, r ledger.Record) error {
 	}
 	// Before the record: once that is there, a command that waits for its turn
 	// asks the registry what is still open.
-	if err := j.open(ctx, calls.Open{OperationID: op.ID, ClientContext: clientContext(j.cmd)}); err != nil {
+	if err := j.open(ctx, calls.Open{OperationID: op.ID, ClientContext: clientContext(j.cmd)}); err != nil && !isMoved(err) {
 		return err
 	}
 	r.Status = commands.Accepted
