@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"callbus/internal/commands"
+	"callbus/internal/ports"
 )
 
 // TestExitCodes is the table of the contract: 0 stored or succeeded, 1 not
@@ -105,12 +105,12 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestUnreachableServerIsNotStored(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, release, err := ports.Keep()
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := "nats://" + l.Addr().String()
-	l.Close()
+	t.Cleanup(release)
+	nobody := "nats://" + addr
 	got := runWith(t.Context(), "", "hangup", "a", "--nats-url", nobody)
 	if want := "publisher: no NATS server at " + nobody + ": connection refused\n"; got.code != 1 || got.err != want || got.out != "" {
 		t.Errorf("publisher = %+v; want 1 and %q", got, want)

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"callbus/internal/commands"
 	"callbus/internal/embednats"
 	"callbus/internal/graphsim"
+	"callbus/internal/ports"
 )
 
 const (
@@ -54,7 +54,11 @@ func openOffice(t *testing.T, o graphsim.Options, credential ...string) *office 
 	if err := os.WriteFile(ca, sim.CAPEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	callbacks := freePort(t)
+	callbacks, release, err := ports.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
 	p := startProcess(t, append([]string{
 		"SSL_CERT_FILE=" + ca, "AZURE_AUTHORITY_HOST=" + sim.AuthorityURL(), "AZURE_TENANT_ID=" + tenant, "AZURE_CLIENT_ID=" + clientID,
 		"NATS_URL=" + url, "CALLBUS_GRAPH_URL=" + sim.GraphURL(), "CALLBUS_AZURE_CREDENTIAL=environment",
@@ -117,16 +121,6 @@ func (o *office) aCall(callRef string) {
 	o.want(o.send(callRef, "p", commands.Place, toUser))
 	o.want(o.send(callRef, "g", commands.GetCall, ""))
 	o.want(o.send(callRef, "h", commands.Hangup, ""))
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // outage is what Microsoft Entra answers when it is down.

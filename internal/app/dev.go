@@ -41,9 +41,10 @@ type Stack struct {
 	Sim    *graphsim.Server
 	Worker *Worker
 
-	dir    string
-	stop   context.CancelFunc
-	result chan error
+	dir       string
+	callbacks net.Listener
+	stop      context.CancelFunc
+	result    chan error
 }
 
 // StartStack starts everything and returns when the worker takes commands.
@@ -71,6 +72,11 @@ func (s *Stack) start(ctx context.Context, o DevOptions) (err error) {
 	if s.Sim, err = graphsim.Start(ctx, sim, orFree(o.SimListen), ""); err != nil {
 		return err
 	}
+	// Before there is a worker, because Graph is told the address.
+	var lc net.ListenConfig
+	if s.callbacks, err = lc.Listen(ctx, "tcp", orFree(o.CallbackListen)); err != nil {
+		return fmt.Errorf("--callback-listen: %w", err)
+	}
 	opts, err := s.workerOptions(o)
 	if err != nil {
 		return err
@@ -89,10 +95,6 @@ func (s *Stack) workerOptions(o DevOptions) (Options, error) {
 	if err := os.WriteFile(token, []byte(devToken), 0o600); err != nil {
 		return Options{}, fmt.Errorf("write token: %w", err)
 	}
-	callbacks, err := callbackAddress(o.CallbackListen)
-	if err != nil {
-		return Options{}, err
-	}
 	w := DefaultOptions()
 	w.NATS = natsconn.ConnOptions{URL: s.NATS.URL(), Name: "callbus dev worker"}
 	if o.Prefix != "" {
@@ -100,7 +102,7 @@ func (s *Stack) workerOptions(o DevOptions) (Options, error) {
 	}
 	w.GraphURL, w.GraphTokenFile, w.Cloud = s.Sim.GraphURL(), token, graph.PublicCloud
 	w.Tenants = []string{graphsim.DefaultTenantID}
-	w.CallbackListen, w.CallbackURL = callbacks, "http://"+callbacks
+	w.CallbackListener, w.CallbackURL = s.callbacks, "http://"+s.callbacks.Addr().String()
 	w.CallbackOIDCURLs, w.CallbackIssuers, w.CallbackAudience = []string{s.Sim.OIDCURL()}, []string{s.Sim.Issuer()}, s.Sim.AppID()
 	w.MetricsListen = orFree(o.MetricsListen)
 	w.GracePeriod = 10 * time.Second
@@ -133,21 +135,6 @@ func (o DevOptions) validate() error {
 		}
 	}
 	return nil
-}
-
-// callbackAddress settles the port before the worker listens, because Graph is
-// told it.
-func callbackAddress(listen string) (string, error) {
-	host, port, err := net.SplitHostPort(orFree(listen))
-	if err != nil || port != "0" {
-		return listen, err
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func orFree(addr string) string {
@@ -192,6 +179,9 @@ func (s *Stack) Close() error {
 	if s.stop != nil {
 		s.stop()
 		err = <-s.result
+	}
+	if s.callbacks != nil {
+		_ = s.callbacks.Close() // a worker has done so
 	}
 	if s.Sim != nil {
 		s.Sim.Close()

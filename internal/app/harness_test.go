@@ -42,14 +42,11 @@ func startWorker(t testing.TB, name, natsURL string, sim *graphsim.Server, chang
 	if err := os.WriteFile(token, []byte(devToken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	addr, err := callbackAddress("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	callbacks := listen(t)
 	o := DefaultOptions()
 	o.NATS = natsconn.ConnOptions{URL: natsURL, Name: name}
 	o.GraphURL, o.GraphTokenFile, o.Tenants = sim.GraphURL(), token, []string{graphsim.DefaultTenantID}
-	o.CallbackListen, o.CallbackURL = addr, "http://"+addr
+	o.CallbackListener, o.CallbackURL = callbacks, "http://"+callbacks.Addr().String()
 	o.CallbackOIDCURLs, o.CallbackIssuers, o.CallbackAudience = []string{sim.OIDCURL()}, []string{sim.Issuer()}, sim.AppID()
 	o.MetricsListen, o.WorkerName = "127.0.0.1:0", name
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -18,13 +18,12 @@ import (
 func TestRestartsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const nCalls = 40
-	dir := t.TempDir()
-	srv, err := embednats.Start(embednats.Options{DataDir: dir})
+	dir, addr := t.TempDir(), closedPort(t)
+	srv, err := embednats.Start(embednats.Options{Listen: addr, DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { srv.Close() })
-	addr := strings.TrimPrefix(srv.URL(), "nats://")
 	sim := startSim(t, graphsim.Options{
 		AnswerAfter: 50 * time.Millisecond, PromptDuration: 20 * time.Millisecond, LogSize: 100_000,
 		NotifyAttempts: 50, NotifyBackoff: 100 * time.Millisecond,

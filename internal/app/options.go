@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"time"
@@ -38,8 +39,12 @@ type Options struct {
 	Tenants         []string
 	AllowPhone      []string
 
-	CallbackURL      string
-	CallbackListen   string
+	CallbackURL    string
+	CallbackListen string
+	// CallbackListener, if not nil, is what to listen on instead of opening
+	// CallbackListen, so that its address is known before there is a worker. It is
+	// the worker's, who closes it, once NewWorker has succeeded.
+	CallbackListener net.Listener
 	CallbackOIDCURLs []string
 	CallbackIssuers  []string
 	CallbackAudience string

@@ -67,6 +67,9 @@ func (w *Worker) listen(ctx context.Context) error {
 	if !w.opts.Role.receives() {
 		return nil
 	}
+	if w.callbackListener = w.opts.CallbackListener; w.callbackListener != nil {
+		return nil
+	}
 	if w.callbackListener, err = lc.Listen(ctx, "tcp", w.opts.CallbackListen); err != nil {
 		return fmt.Errorf("--callback-listen: %w", err)
 	}

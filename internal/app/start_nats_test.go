@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,13 +73,7 @@ func TestWorkerStartsWhileJetStreamIsSilent(t *testing.T) {
 
 func TestWorkerWaitsForNATSWhenItIsToldTo(t *testing.T) {
 	sim := startSim(t, graphsim.Options{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-
+	addr := closedPort(t)
 	o, log := starter(t, "patient", "nats://"+addr, sim)
 	if _, err := NewWorker(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no NATS server at nats://"+addr) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("NewWorker() without a wait = %v; want one line with the address", err)

@@ -29,15 +29,11 @@ func TestStopIsClean(t *testing.T) {
 	})
 	// Both have one callback URL, as behind a load balancer: the second
 	// worker's, which stays.
-	shared, err := callbackAddress("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, stopFirst := startWorker(t, "first", srv.URL(), sim, func(o *Options) {
-		o.Version, o.CallbackURL = "first", "http://"+shared
-	})
+	shared := listen(t)
+	url := "http://" + shared.Addr().String()
+	_, stopFirst := startWorker(t, "first", srv.URL(), sim, func(o *Options) { o.Version, o.CallbackURL = "first", url })
 	startWorker(t, "second", srv.URL(), sim, func(o *Options) {
-		o.Version, o.CallbackURL, o.CallbackListen = "second", "http://"+shared, shared
+		o.Version, o.CallbackURL, o.CallbackListener = "second", url, shared
 	})
 	js := connect(t, srv.URL())
 	publishBursts(t, js, nCalls)

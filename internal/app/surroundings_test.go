@@ -21,6 +21,7 @@ import (
 	"callbus/internal/embednats"
 	"callbus/internal/graphsim"
 	"callbus/internal/natsconn"
+	"callbus/internal/ports"
 	"callbus/internal/streams"
 )
 
@@ -124,14 +125,18 @@ func TestUnusableServers(t *testing.T) {
 	}
 }
 
+// closedPort is an address where nobody listens, but who does so by name.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l := listen(t)
-	_ = l.Close()
-	return l.Addr().String()
+	addr, release, err := ports.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	return addr
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -3,15 +3,17 @@ package embednats
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"callbus/internal/ports"
 )
 
 // Cluster is several servers that replicate among themselves, in one process.
@@ -28,17 +30,18 @@ func StartCluster(n int) (*Cluster, error) {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	c := &Cluster{dir: dir}
-	ports, err := freePorts(n)
-	if err != nil {
-		return nil, err
-	}
 	// Every node needs to know its peers from the start: without routes
 	// JetStream refuses to be part of a cluster.
 	var routes []*url.URL
-	for _, port := range ports {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	for range n {
+		addr, release, err := ports.Keep()
+		if err != nil {
+			return nil, err
+		}
+		defer release() // all of them listen by then
+		routes = append(routes, &url.URL{Scheme: "nats", Host: addr})
 	}
-	for i, port := range ports {
+	for i, route := range routes {
 		opts, err := baseOptions("")
 		if err != nil {
 			return nil, err
@@ -46,6 +49,10 @@ func StartCluster(n int) (*Cluster, error) {
 		opts.ServerName = fmt.Sprintf("node-%d", i+1)
 		opts.JetStream = true
 		opts.StoreDir = filepath.Join(dir, opts.ServerName)
+		port, err := strconv.Atoi(route.Port())
+		if err != nil {
+			return nil, fmt.Errorf("port of %s: %w", route, err)
+		}
 		opts.Cluster = server.ClusterOpts{Name: "callbus", Host: "127.0.0.1", Port: port}
 		opts.Routes = routes
 		s := &Server{dir: opts.StoreDir, keepDir: true}
@@ -111,20 +118,6 @@ func (c *Cluster) ready() bool {
 		}
 	}
 	return leaders == 1
-}
-
-// freePorts finds ports that nobody listens on just now.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }
 
 // URL lists all servers, separated by commas.

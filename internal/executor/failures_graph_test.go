@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"callbus/internal/graph"
+	"callbus/internal/ports"
 )
 
 // probe causes a kind of failure and returns what the client makes of it, an
@@ -142,9 +143,12 @@ func noToken(t *testing.T, d *graphDesk, _ string) []*graph.Error {
 }
 
 func noConnection(t *testing.T, d *graphDesk, _ string) []*graph.Error {
-	closed := httptest.NewServer(http.NotFoundHandler())
-	c := newClient(t, graph.Options{BaseURL: closed.URL + "/v1.0", StaticToken: "fixed"})
-	closed.Close()
+	nobody, release, err := ports.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	c := newClient(t, graph.Options{BaseURL: "http://" + nobody + "/v1.0", StaticToken: "fixed"})
 	return []*graph.Error{d.ask(t.Context(), t, c, nil)}
 }
 

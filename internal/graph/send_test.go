@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"callbus/internal/ports"
 )
 
 var keepAliveRequest = Request{Operation: KeepAlive, CallID: "c1"}
@@ -313,12 +315,12 @@ func TestStaleConnectionIsNotUsedForACreate(t *testing.T) {
 }
 
 func TestWhatNeverConnectedWasNotSent(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, release, err := ports.Keep()
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := "http://" + l.Addr().String() + "/v1.0"
-	l.Close()
+	t.Cleanup(release)
+	refused := "http://" + nobody + "/v1.0"
 	plain := startGraph(t, answering(200, `{}`))
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = discardLog

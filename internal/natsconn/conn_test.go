@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 	"go.uber.org/goleak"
+
+	"callbus/internal/ports"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -144,17 +147,17 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 }
 
 func TestLostConnectionIsLoggedAndRegained(t *testing.T) {
-	s := startServer(t, nil)
+	addr := freePort(t)
+	s := startServer(t, at(t, addr))
 	var log lockedBuffer
 	nc, err := Connect(ConnOptions{URL: s.ClientURL(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	port := s.Addr().(*net.TCPAddr).Port
 	s.Shutdown()
 	s.WaitForShutdown()
-	startServer(t, func(o *server.Options) { o.Port = port })
+	startServer(t, at(t, addr))
 	deadline := time.Now().Add(20 * time.Second)
 	for !strings.Contains(log.String(), "connection regained") {
 		if time.Now().After(deadline) {
@@ -207,15 +210,25 @@ func (b *lockedBuffer) String() string {
 
 func address(s *server.Server) string { return s.Addr().String() }
 
-// freePort is an address where nobody listens.
+// freePort is an address where nobody listens, but who does so by name.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, release, err := ports.Keep()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return addr
+}
+
+// at has a server listen there.
+func at(t *testing.T, addr string) func(*server.Options) {
+	t.Helper()
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(o *server.Options) { o.Port = int(to.Port()) }
 }
 
 func write(t *testing.T, name string, text []byte) string {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,10 +20,6 @@ func waiting(url string, wait time.Duration) (ConnOptions, *lockedBuffer) {
 func TestConnectWaitsForAServerThatStarts(t *testing.T) {
 	addr := freePort(t)
 	o, log := waiting("nats://"+addr, 20*time.Second)
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
 	type result struct {
 		connected bool
 		err       error
@@ -43,7 +37,7 @@ func TestConnectWaitsForAServerThatStarts(t *testing.T) {
 			t.Fatalf("log = %q; want that it waits", log.String())
 		}
 	}
-	startServer(t, func(o *server.Options) { o.Port, _ = strconv.Atoi(port) })
+	startServer(t, at(t, addr))
 	if r := <-done; !r.connected {
 		t.Errorf("Connect() = %v; want a connection", r.err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"callbus/internal/embednats"
 	"callbus/internal/natstest"
+	"callbus/internal/ports"
 )
 
 // records is a log that a test reads.
@@ -196,13 +197,17 @@ func TestConsumeOutlivesADeadNetwork(t *testing.T) {
 // its lease has ended.
 func TestConsumeOutlivesItsServer(t *testing.T) {
 	t.Parallel()
+	addr, release, err := ports.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
 	dir := t.TempDir()
-	srv, err := embednats.Start(embednats.Options{DataDir: dir})
+	srv, err := embednats.Start(embednats.Options{Listen: addr, DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { srv.Close() })
-	addr := strings.TrimPrefix(srv.URL(), "nats://")
 	p := &post{t: t, js: dial(t, srv.URL()), name: "POST"}
 	p.make()
 	var c collector

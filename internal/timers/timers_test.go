@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"callbus/internal/commands"
 	"callbus/internal/embednats"
+	"callbus/internal/ports"
 	"callbus/internal/streams"
 )
 
@@ -215,15 +215,16 @@ func TestAnUnreadableTimerIsDropped(t *testing.T) {
 // TestTimersSurviveARestart: armed before, fired after, while the worker's
 // loop goes on through the outage.
 func TestTimersSurviveARestart(t *testing.T) {
-	dir := t.TempDir()
-	timers, srv := setup(t, embednats.Options{DataDir: dir})
-	fired := run(t, timers, nil)
-	inOutage := time.Now().Add(100 * time.Millisecond)
-	later := time.Now().Add(1500 * time.Millisecond)
-	u, err := url.Parse(srv.URL())
+	addr, release, err := ports.Keep()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
+	dir := t.TempDir()
+	timers, srv := setup(t, embednats.Options{Listen: addr, DataDir: dir})
+	fired := run(t, timers, nil)
+	inOutage := time.Now().Add(100 * time.Millisecond)
+	later := time.Now().Add(1500 * time.Millisecond)
 	if err := timers.Arm(t.Context(), Timer{Key: key, Kind: "duration"}, later); err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +233,7 @@ func TestTimersSurviveARestart(t *testing.T) {
 	}
 	srv.Close()
 	<-time.After(time.Until(inOutage.Add(500 * time.Millisecond))) // its time comes while nobody is there
-	again, err := embednats.Start(embednats.Options{Listen: u.Host, DataDir: dir})
+	again, err := embednats.Start(embednats.Options{Listen: addr, DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"callbus/internal/ports"
 	"callbus/test/chaos/fleet"
 )
 
@@ -28,12 +28,10 @@ type prometheus struct {
 // startPrometheus starts a Prometheus that scrapes the workers of a fleet and
 // evaluates the rules, both in fast motion, and returns when it is ready.
 func (f *cli) startPrometheus(ctx context.Context, fl *fleet.Fleet) (*prometheus, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, _, err := ports.Keep()
 	if err != nil {
 		return nil, err
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
 	config := "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\nrule_files:\n"
 	for i, file := range f.Rules {
 		text, err := os.ReadFile(file)

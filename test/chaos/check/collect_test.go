@@ -54,12 +54,11 @@ func startSystem(t *testing.T, prefix commands.Prefix, faults ...graphsim.Fault)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	o := app.DefaultOptions()
 	o.NATS = natsconn.ConnOptions{URL: natsURL, Name: "worker-1"}
 	o.GraphURL, o.GraphTokenFile, o.Tenants = sim.GraphURL(), token, []string{graphsim.DefaultTenantID}
-	o.CallbackListen, o.CallbackURL = addr, "http://"+addr
+	o.CallbackListener, o.CallbackURL = l, "http://"+l.Addr().String()
 	o.CallbackOIDCURLs, o.CallbackIssuers, o.CallbackAudience = []string{sim.OIDCURL()}, []string{sim.Issuer()}, sim.AppID()
 	o.MetricsListen, o.WorkerName = "127.0.0.1:0", "worker-1"
 	o.Streams.Prefix = prefix

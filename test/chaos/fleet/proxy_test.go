@@ -52,7 +52,11 @@ func startEcho(t *testing.T, name string) echo {
 // startEchoProxy is a proxy before an echo without a name.
 func startEchoProxy(t *testing.T) *Proxy {
 	t.Helper()
-	p, err := StartProxy("test", Leg{"127.0.0.1:0", startEcho(t, "").addr})
+	listen, err := freePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := StartProxy("test", Leg{listen[0], startEcho(t, "").addr})
 	if err != nil {
 		t.Fatal(err)
 	}
