@@ -32,6 +32,7 @@ var pacingScenarios = []struct {
 	{"quota/3/rejects-count", quotaScenario(3, true)},
 	{"quota/8/rejects-count", quotaScenario(8, true)},
 	{"change", (*pacingBench).change},
+	{"parked", (*pacingBench).parked},
 }
 
 // pacingBench is a run of them.

@@ -22,6 +22,7 @@ type pacingSite struct {
 	*fleet.Fleet
 	js jetstream.JetStream
 	*backlog
+	asked int // rounds of fresh commands
 }
 
 // open starts a fleet of so many workers before a Graph of the given limits.

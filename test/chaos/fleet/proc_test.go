@@ -208,3 +208,21 @@ func TestProcessState(t *testing.T) {
 		})
 	}
 }
+
+func TestMemory(t *testing.T) {
+	p := startShell(t, "exec sleep 60", nil)
+	m, err := p.Memory()
+	if err != nil || m.Now < 4<<10 || m.Peak < m.Now {
+		t.Errorf("Memory() = %+v, %v; want a page at least, and a peak that is not below it", m, err)
+	}
+	p.Kill()
+	if m, err := p.Memory(); err == nil {
+		t.Errorf("Memory() = %+v after the end; want an error", m)
+	}
+	if m, err := memory([]byte("Name:\tworker\nVmHWM:\t   20 kB\nVmRSS:\t   10 kB\n")); err != nil || m != (Memory{10 << 10, 20 << 10}) {
+		t.Errorf("memory() = %+v, %v; want 10 and 20 KiB", m, err)
+	}
+	if _, err := memory([]byte("VmRSS:\tmuch\n")); err == nil {
+		t.Error("memory() of no number gave no error")
+	}
+}
