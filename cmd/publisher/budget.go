@@ -14,7 +14,7 @@ import (
 type budgetCmd struct{}
 
 func (c *budgetCmd) Help() string {
-	return `Shows how many calls live and were placed in this month, with the workers' limits, which gates are shut and what is paused. An operator's tool: it needs an operator's rights in NATS (docs/operators.md).`
+	return `Shows how many calls live and were placed in this month, with the workers' limits, whether Graph is down (the breaker is open), which gates are shut and what is paused. An operator's tool: it needs an operator's rights in NATS (docs/operators.md).`
 }
 
 func (c *budgetCmd) Run(s *session) error {
@@ -48,11 +48,28 @@ func (s *session) showUsage(u pacing.Usage) {
 			fmt.Fprintf(w, "  of it\t%s\t%d\t\tproducer %s\n", clean(by.Tenant), by.Calls, clean(by.Producer))
 		}
 	}
+	for _, b := range u.Breakers {
+		if b.Open {
+			fmt.Fprintf(w, "breaker\t%s\t\t\t%s\n", clean(b.Scope), breakerNote(b))
+		}
+	}
 	for _, g := range u.Gates {
 		fmt.Fprintf(w, "gate\t%s\t\t\t%s shut (%s) until %s\n", clean(g.Scope), clean(g.Class), clean(g.Reason), g.Until.UTC().Format(time.RFC3339))
 	}
 	_ = w.Flush() // a pipe that is closed has had enough
 	s.showPauses(u.Pauses)
+}
+
+func breakerNote(b pacing.BreakerUsage) string {
+	why := ""
+	if b.Why != "" {
+		why = " (" + clean(b.Why) + ")"
+	}
+	asked := "nobody has asked yet"
+	if !b.LastProbe.IsZero() {
+		asked = "last asked at " + b.LastProbe.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("open%s since %s: %s, next at %s", why, b.Since.UTC().Format(time.RFC3339), asked, b.NextProbe.UTC().Format(time.RFC3339))
 }
 
 func limit(n int) string {

@@ -77,6 +77,9 @@ func TestBudget(t *testing.T) {
 	put(kv+"slot.app.0", `{"producer":"crm","callRef":"order-1","commandId":"p","worker":"w","time":"2026-11-23T10:00:00Z"}`, nil)
 	put(kv+"slot.app.1", `{"time":"2026-11-23T10:00:00Z"}`, nil)
 	put(kv+"month.app", `{"since":"2026-11-23T10:00:00Z","until":"2999-01-01T00:00:00Z","next":"2998-01-01T00:00:00Z"}`, nil)
+	put(kv+"breaker.away", `{"scope":"away","is":{"open":false,"since":"2026-11-23T10:00:00Z"}}`, nil)
+	put(kv+"breaker.home", `{"scope":"home","is":{"open":true,"since":"2026-11-23T10:00:00Z","why":"failures","probe":"2026-11-23T10:00:03Z","probed":"2026-11-23T10:00:02Z"}}`, nil)
+	put(kv+"breaker.other", `{"scope":"other","is":{"open":true,"since":"2026-11-23T10:00:00Z","probe":"2026-11-23T10:00:01Z"}}`, nil)
 	put(kv+"gate.home.place", `{"scope":"home","class":"place","reason":"throttled","until":"2999-01-01T00:00:00Z"}`, nil)
 	put(kv+"pause._all.place", `{"scope":"_all","lane":"place","by":"anna","since":"2026-11-23T10:00:00Z"}`, nil)
 	for range 3 {
@@ -88,6 +91,8 @@ func TestBudget(t *testing.T) {
 live app 1 2
 month M app 3 100 Graph refuses more (8529): places wait until T, one asks again at T
 of it home 3 producer crm
+breaker home open (failures) since T: last asked at T, next at T
+breaker other open since T: nobody has asked yet, next at T
 gate home place shut (throttled) until T
 paused all tenants places since T by anna
 `
@@ -101,6 +106,14 @@ paused all tenants places since T by anna
 	}
 	if diff := cmp.Diff([]pacing.LiveUsage{{Scope: "app", Used: 1, Limit: 2, Allowed: 2}}, u.Live); diff != "" {
 		t.Errorf("live (-want +got):\n%s", diff)
+	}
+	at := func(s int) time.Time { return time.Date(2026, 11, 23, 10, 0, s, 0, time.UTC) }
+	if diff := cmp.Diff([]pacing.BreakerUsage{
+		{Scope: "away", Since: at(0)},
+		{Scope: "home", Open: true, Since: at(0), Why: "failures", LastProbe: at(2), NextProbe: at(3)},
+		{Scope: "other", Open: true, Since: at(0), NextProbe: at(1)},
+	}, u.Breakers); diff != "" {
+		t.Errorf("breakers (-want +got):\n%s", diff)
 	}
 	if len(u.Month) != 1 || !u.Month[0].Shut || !u.Month[0].Hard || u.Month[0].Used != 3 || len(u.Gates) != 1 || len(u.Pauses) != 1 {
 		t.Errorf("usage = %+v", u)

@@ -8,6 +8,7 @@ import (
 	"callbus/internal/commands"
 	"callbus/internal/ledger"
 	"callbus/internal/timers"
+	"callbus/internal/trouble"
 )
 
 // Reading is what a look at a call at Graph showed.
@@ -57,6 +58,7 @@ type Calls struct {
 	obs     Observer
 	stalled func(consumer string)
 	log     *slog.Logger
+	failed  *trouble.Log // of events that could not be folded
 }
 
 // Deps are what Calls works with.
@@ -88,8 +90,10 @@ func New(d Deps, o Options) *Calls {
 	def(&o.SilentAfter, 10*time.Second)
 	def(&o.SilentEvery, 5*time.Second)
 	def(&o.HangupCheck, 10*time.Second)
+	log := d.Logger.With("component", "calls")
 	return &Calls{
 		Registry: d.Registry, Events: d.Events, opts: o, journal: d.Journal, timers: d.Timers, graph: d.Graph,
-		hint: d.Hint, over: d.Over, obs: d.Observer, stalled: d.Stalled, log: d.Logger.With("component", "calls"),
+		hint: d.Hint, over: d.Over, obs: d.Observer, stalled: d.Stalled, log: log,
+		failed: trouble.New(log, "event failed, comes back", "events no longer fail"),
 	}
 }

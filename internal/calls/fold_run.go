@@ -33,9 +33,10 @@ func (c *Calls) receive(ctx context.Context, msg jetstream.Msg) {
 	case errors.Is(err, errNotYet):
 		_ = msg.NakWithDelay(50 * time.Millisecond)
 	case err != nil:
-		c.log.Warn("event failed, comes back", "producer", ev.Producer, "call_ref", ev.CallRef, "kind", ev.Kind, "err", err)
+		c.failed.Failed(err, "producer", ev.Producer, "call_ref", ev.CallRef, "kind", ev.Kind)
 		_ = msg.NakWithDelay(time.Second)
 	default:
+		c.failed.Passed()
 		_ = msg.Ack()
 	}
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"callbus/internal/commands"
@@ -101,9 +102,7 @@ func outcomeOf(e *graph.Error) pacing.Outcome {
 			return pacing.Broken
 		}
 	case graph.ServerError:
-		if e.Code != "" {
-			return pacing.Broken // judge: a refusal in Graph's own words
-		}
+		return serverOutcome(e)
 	case graph.Lost, graph.GatewayLost:
 	case graph.Unreadable:
 		if e.Definite() {
@@ -113,4 +112,28 @@ func outcomeOf(e *graph.Error) pacing.Outcome {
 		return pacing.Refused
 	}
 	return pacing.Lost
+}
+
+// serverOutcome is what a 500, or another 5xx that is not known to be a gateway's,
+// means to pacing. Without Graph's words it proves nothing, and somebody on the
+// way is ill. In Graph's words it is a refusal (judge), as often of a body that
+// cannot be bound (9998, 9999) as of a Graph that is ill: that it is, is only
+// sure of a request in which a producer wrote nothing, and where the service says
+// that another one failed it (9001 to 9003).
+func serverOutcome(e *graph.Error) pacing.Outcome {
+	switch {
+	case e.Code == "":
+		return pacing.Lost
+	case e.Status == http.StatusNotImplemented:
+		return pacing.Refused
+	case bare[e.Operation], e.Code == "9001", e.Code == "9002", e.Code == "9003":
+		return pacing.Broken
+	}
+	return pacing.Balked
+}
+
+// bare are the operations whose requests have no body.
+var bare = map[graph.Operation]bool{
+	graph.GetCall: true, graph.ListParticipants: true, graph.ListContentSharingSessions: true, graph.GetContentSharingSession: true,
+	graph.DeleteCall: true, graph.KeepAlive: true,
 }

@@ -25,6 +25,35 @@ func TestParkDelayIsHalfOfTheQuietWithinBounds(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsForACallIsNotLookedAtWhileItsPlaceIsHeld(t *testing.T) {
+	now := time.Now()
+	at := func(d time.Duration) *time.Time { u := now.Add(d); return &u }
+	place := func(s commands.Status, until *time.Time) *ledger.Record {
+		return &ledger.Record{Result: commands.Result{CommandID: "p1", Action: commands.Place, Status: s, Reason: "throttled", Until: until}}
+	}
+	for _, row := range []struct {
+		name  string
+		place *ledger.Record
+		want  time.Duration
+	}{
+		{"there is no place", nil, 0},
+		{"the place waits and nobody knows how long", place(commands.Waiting, nil), 0},
+		{"the place waits behind a gate", place(commands.Waiting, at(3*time.Minute)), 3 * time.Minute},
+		{"the gate has opened", place(commands.Waiting, at(-time.Second)), 0},
+		{"the place waits for the next month, and may ask before", place(commands.Waiting, at(20*24*time.Hour)), behindMost},
+		{"the place has been sent", place(commands.Accepted, nil), 0},
+		{"the place is its own", &ledger.Record{Result: commands.Result{CommandID: "k1", Status: commands.Waiting, Until: at(time.Minute)}}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			j := newTestJob(commands.PlayPrompt, "{}")
+			j.key.ID, j.view.Place = "k1", row.place
+			if got := j.placeHeld(now); got != row.want {
+				t.Errorf("placeHeld() = %s; want %s", got, row.want)
+			}
+		})
+	}
+}
+
 func TestRetryDelayGrowsWithinBounds(t *testing.T) {
 	for n, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second, 10: time.Minute, 1000: time.Minute} {
 		for range 50 {

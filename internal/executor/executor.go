@@ -23,6 +23,7 @@ import (
 	"callbus/internal/pacing"
 	"callbus/internal/queue"
 	"callbus/internal/traces"
+	"callbus/internal/trouble"
 )
 
 // Options are the settings of an Executor.
@@ -75,13 +76,15 @@ type Executor struct {
 	Deps
 	opts Options
 	log  *slog.Logger
+	off  *trouble.Log // of commands that are put off
 	// journalFull says that the journal took no record the last time.
 	journalFull atomic.Bool
 }
 
 // New makes an executor.
 func New(d Deps, o Options) *Executor {
-	return &Executor{Deps: d, opts: o, log: d.Logger.With("component", "executor")}
+	log := d.Logger.With("component", "executor")
+	return &Executor{Deps: d, opts: o, log: log, off: trouble.New(log, "command put off", "commands are no longer put off")}
 }
 
 var (
@@ -117,9 +120,10 @@ func (x *Executor) Handle(ctx context.Context, m *queue.Message) {
 			return
 		}
 		if err != nil {
-			x.log.Warn("command put off", "producer", m.Call.Producer, "call_ref", m.Call.CallRef, "command_id", j.key.ID, "action", m.Action, "err", err)
+			x.off.Failed(err, "producer", m.Call.Producer, "call_ref", m.Call.CallRef, "command_id", j.key.ID, "action", m.Action)
 			break
 		}
+		x.off.Passed()
 		return
 	}
 	m.Park(retryPause)

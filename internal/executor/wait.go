@@ -22,6 +22,8 @@ const (
 	tellAfter = 2 * time.Second
 	// jitterMost bounds what is added to the wait for a gate.
 	jitterMost = 10 * time.Second
+	// behindMost is the longest delay of what waits for a call whose place is held.
+	behindMost = 5 * time.Minute
 )
 
 // wait parks a command that cannot be sent yet. Until is when that is known to
@@ -38,6 +40,12 @@ func (j *job) waitFor(ctx context.Context, w pacing.Wait) error {
 		return j.cannotMakeIt(ctx, reason, until)
 	}
 	delay := parkDelay(j.quiet())
+	if reason == "callNotReady" {
+		// What was parked together does not come back together: due redeliveries
+		// are handed out before anything fresh.
+		delay = max(delay, j.placeHeld(now))
+		delay -= jitter(delay / 4)
+	}
 	if w.Look > 0 {
 		delay = w.Look + jitter(w.Look/4)
 	}
@@ -116,6 +124,18 @@ func expired(at time.Time) *commands.Error {
 // soon park them for a minute, which a hint to another worker cannot end.
 func parkDelay(quiet time.Duration) time.Duration {
 	return min(max(quiet/2, parkFirst), parkMost)
+}
+
+// placeHeld is how much longer the place of the command's call is held for
+// certain, at most behindMost; 0: it is not, or nobody knows. Until then there
+// is nothing to look for: should the place go earlier after all, its hint brings
+// the command back.
+func (j *job) placeHeld(now time.Time) time.Duration {
+	place := j.view.Place
+	if place == nil || place.CommandID == j.key.ID || place.Status != commands.Waiting || place.Until == nil {
+		return 0
+	}
+	return min(max(place.Until.Sub(now), 0), behindMost)
 }
 
 // quiet is how long the command has been due and nothing has been recorded of

@@ -1,6 +1,7 @@
 package graphsim
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -58,11 +59,13 @@ func (s *Sim) answer(x *exchange, bodyErr *apiError) (a answer, cut bool) {
 	if x.caller.tenant != "" {
 		x.entry.TenantID = x.caller.tenant
 	}
-	if err := s.paceLocked(x.caller); err != nil {
+	// Of the fixed token, which fits every tenant, it is the call's.
+	tenant := cmp.Or(x.entry.TenantID, s.opts.TenantID)
+	if err := s.paceLocked(x.caller.app, tenant); err != nil {
 		s.mu.Unlock()
 		return refuse(err), false
 	}
-	f := s.faultForLocked(faultSite{x.op.name, x.entry.CallbackURI, x.entry.TenantID, ""})
+	f := s.faultForLocked(faultSite{x.op.name, x.entry.CallbackURI, tenant, ""})
 	x.entry.Fault = f.name()
 	s.mu.Unlock()
 

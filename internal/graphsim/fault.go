@@ -20,7 +20,8 @@ type Fault struct {
 	// CallRef is a glob over the path of the call's callbackUri: "*" stands for any
 	// characters and "?" for one. Without a slash it is held against each segment.
 	CallRef string
-	// TenantID is the tenant of the token, or of the call where the token has none.
+	// TenantID is the tenant of the token, or of the call where the token has none;
+	// a call that names none is in Options.TenantID.
 	TenantID string
 	// Kind, of notifications only: a call state, "roster", "operation" or "contentSharing".
 	Kind string

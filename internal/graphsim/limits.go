@@ -15,7 +15,8 @@ import (
 // 100 concurrent and 10,000 monthly calls; the request rate is not documented.
 type Limits struct {
 	// Rate is the number of requests a second of one app and tenant, a token bucket
-	// that holds Burst (Rate, at least 1). Beyond it 429.
+	// that holds Burst (Rate, at least 1). Beyond it 429. The tenant is the token's,
+	// or the call's where the token fits every one.
 	Rate  float64
 	Burst int
 	// RetryAfter is sent with such a 429; by default the whole seconds until there
@@ -144,7 +145,7 @@ type bucket struct {
 }
 
 // paceLocked takes a place in the request rate, or refuses.
-func (s *Sim) paceLocked(c caller) *apiError {
+func (s *Sim) paceLocked(app, tenant string) *apiError {
 	l := s.limits
 	if l.Rate <= 0 {
 		return nil
@@ -154,7 +155,7 @@ func (s *Sim) paceLocked(c caller) *apiError {
 		size = max(1, l.Rate)
 	}
 	now := time.Now()
-	key := c.app + " " + c.tenant
+	key := app + " " + strings.ToLower(tenant)
 	b := s.pace[key]
 	if b == nil {
 		b = &bucket{tokens: size, at: now}

@@ -49,6 +49,48 @@ func TestCallsAreCountedByAppOrByTenant(t *testing.T) {
 	}
 }
 
+func TestRequestRateIsOfEachTenant(t *testing.T) {
+	story(t, func(o *Options) { o.Limits = Limits{Rate: 0.001, Burst: 2}; o.TenantID = "home" }, func(w *world) {
+		place := func(tenant string) response {
+			body := userCall("a")
+			if tenant != "" {
+				body = with(body, "tenantId", tenant)
+			}
+			return w.do("POST", calls, body)
+		}
+		one := place("one")
+		id, _ := one.body["id"].(string)
+		for i, row := range []struct {
+			name string
+			res  response
+			want int
+		}{
+			{"the first one", one, 201},
+			{"a read of that call counts for its tenant", w.do("GET", calls+"/"+id, nil), 200},
+			{"which has none left", place("ONE"), 429},
+			{"another tenant has its own", place("two"), 201},
+			{"a call that names no tenant is the default one's", place(""), 201},
+			{"so is a call that is not known", w.do("GET", calls+"/x", nil), 404},
+			{"which has none left either", place("home"), 429},
+		} {
+			if row.res.status != row.want {
+				t.Errorf("%d, %s: %d; want %d", i, row.name, row.res.status, row.want)
+			}
+		}
+	})
+}
+
+func TestFaultOfTheDefaultTenant(t *testing.T) {
+	story(t, func(o *Options) { o.TenantID = "home"; o.Faults = []Fault{{TenantID: "home", Status: 503}} }, func(w *world) {
+		if res := w.do("POST", calls, userCall("a")); res.status != 503 {
+			t.Errorf("a call that names no tenant: %d; want 503", res.status)
+		}
+		if res := w.do("POST", calls, with(userCall("a"), "tenantId", "away")); res.status != 201 {
+			t.Errorf("a call of another tenant: %d; want 201", res.status)
+		}
+	})
+}
+
 func TestRequestRate(t *testing.T) {
 	ask := func(w *world) (int, string) {
 		res := w.do("GET", calls+"/x", nil)

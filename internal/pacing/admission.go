@@ -38,7 +38,8 @@ const (
 	NoToken                      // no token for Graph, or one that it refused (401)
 	Unreached                    // no connection
 	Lost                         // may have been taken: no answer, 502, 504
-	Broken                       // 5xx: Graph did not take it
+	Broken                       // 5xx: Graph did not take it, and the request is not to blame
+	Balked                       // 5xx in Graph's own words on what a producer wrote: either may be to blame
 	Throttled                    // 429 for the rate
 	OverLiveCalls                // 8530
 	OverMonth                    // 8529

@@ -9,9 +9,11 @@ import (
 
 // Fuse is what is stored of a breaker.
 type Fuse struct {
-	Open  bool      `json:"open"`
-	Since time.Time `json:"since"`          // of this state
-	Probe time.Time `json:"probe,omitzero"` // no probe before; whoever moves it on may probe
+	Open   bool      `json:"open"`
+	Since  time.Time `json:"since"`           // of this state
+	Why    string    `json:"why,omitempty"`   // failures, or no answers
+	Probe  time.Time `json:"probe,omitzero"`  // no probe before; whoever moves it on may probe
+	Probed time.Time `json:"probed,omitzero"` // the last probe
 }
 
 // The states of a breaker.
@@ -144,21 +146,25 @@ func (b *Breaker) circuitLocked(scope string) *circuit {
 // failing tells whether an answer is the sign of a Graph that is down.
 func (o Outcome) failing() bool { return o == Unreached || o == Broken || o == Lost }
 
+// telling tells whether an answer says anything about whether Graph is down. A
+// token comes from elsewhere; and Graph answers 500 to a body that it cannot bind,
+// so that one producer of such bodies would stop everyone.
+func (o Outcome) telling() bool { return o != NoToken && o != Balked }
+
 // Heard counts, and opens the breaker when that is enough.
 func (b *Breaker) Heard(ctx context.Context, r Request, a Answer) {
-	if a.Outcome == NoToken {
-		b.Release(ctx, r) // says nothing about Graph
-		return
-	}
-	now := time.Now()
-	b.mu.Lock()
-	c := b.circuitLocked(r.Scope)
-	delete(c.asked, idOf(r))
-	enough := c.countLocked(a.Outcome.failing(), now)
-	b.mu.Unlock()
-	if enough {
+	if b.counted(r, a.Outcome, time.Now()) {
 		b.open(ctx, r.Scope, "failures")
 	}
+}
+
+// counted notes an answer and reports whether the breaker is to open.
+func (b *Breaker) counted(r Request, o Outcome, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.circuitLocked(r.Scope)
+	delete(c.asked, idOf(r))
+	return o.telling() && c.countLocked(o.failing(), now)
 }
 
 // countLocked reports whether the breaker is to open.
@@ -211,7 +217,7 @@ const breakerForget = 2 * time.Minute
 func (b *Breaker) open(ctx context.Context, scope, why string) {
 	now := time.Now()
 	won, err := b.fuses.change(ctx, scope, func(f Fuse, _ bool) (Fuse, bool) {
-		return Fuse{Open: true, Since: now, Probe: now.Add(probeEvery)}, !f.Open
+		return Fuse{Open: true, Since: now, Why: why, Probe: now.Add(probeEvery)}, !f.Open
 	})
 	if won {
 		b.log.Warn("Graph is down: nothing but hang-ups and keep-alives is sent", "scope", scope, "why", why, "err", err)
@@ -271,7 +277,7 @@ func (b *Breaker) mayProbe(ctx context.Context, scope string) bool {
 		if !f.Open || now.Before(f.Probe) {
 			return f, false
 		}
-		f.Probe = now.Add(probeEvery)
+		f.Probe, f.Probed = now.Add(probeEvery), now
 		return f, true
 	})
 	return won && err == nil
@@ -283,7 +289,7 @@ func (b *Breaker) probe(ctx context.Context, scope string) {
 	ask, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
 	outcome := b.opts.Probe(ask, scope)
-	if outcome.failing() || outcome == NotSent || outcome == NoToken {
+	if outcome.failing() || outcome == NotSent || !outcome.telling() {
 		if b.Open(scope) {
 			b.observe(scope, BreakerOpen)
 		}

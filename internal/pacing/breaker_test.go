@@ -83,15 +83,19 @@ func TestWhatOpensABreaker(t *testing.T) {
 		{"answers lost", time.Second, answers(Lost), true},
 		{"throttling", time.Second, answers(Throttled), false},
 		{"refusals", time.Second, answers(Refused), false},
+		{"one producer's bodies that Graph cannot bind", 10 * time.Millisecond, answers(Balked), false},
+		{"such bodies while Graph is down", time.Second, answers(Balked, Unreached), true},
+		{"no token to be had", time.Second, answers(NoToken), false},
 		{"a failure now and then", 100 * time.Millisecond, answers(Taken, Taken, Broken), false},
 		{"every second request failing", 100 * time.Millisecond, answers(Taken, Broken), true},
 		{"all that was on its way, lost in one moment, and then answers", 10 * time.Millisecond, answers(Lost, Lost, Lost, Taken, Taken, Taken, Taken, Taken, Taken, Taken), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, opened := &circuit{}, false
+				b := &Breaker{scopes: map[string]*circuit{}, fuses: &board[Fuse]{notices: map[string]notice[Fuse]{}}}
+				opened := false
 				for i := range 30 {
-					opened = opened || c.countLocked(tt.of[i%len(tt.of)].failing(), time.Now())
+					opened = opened || b.counted(Request{Scope: "home"}, tt.of[i%len(tt.of)], time.Now())
 					time.Sleep(tt.every)
 				}
 				if opened != tt.want {

@@ -15,12 +15,13 @@ import (
 	"callbus/internal/streams"
 )
 
-// Usage is what an operator sees of budgets, gates and pauses.
+// Usage is what an operator sees of budgets, breakers, gates and pauses.
 type Usage struct {
-	Live   []LiveUsage  `json:"live"`
-	Month  []MonthUsage `json:"month"`
-	Gates  []GateUsage  `json:"gates"`
-	Pauses []Pause      `json:"pauses"`
+	Live     []LiveUsage    `json:"live"`
+	Month    []MonthUsage   `json:"month"`
+	Breakers []BreakerUsage `json:"breakers"`
+	Gates    []GateUsage    `json:"gates"`
+	Pauses   []Pause        `json:"pauses"`
 }
 
 // LiveUsage is one live-call budget.
@@ -55,6 +56,18 @@ type PlacedCall struct {
 	Tenant   string `json:"tenant"`
 	Producer string `json:"producer"`
 	Calls    int    `json:"calls"`
+}
+
+// BreakerUsage is the breaker of a scope that has moved within a day.
+type BreakerUsage struct {
+	Scope string    `json:"scope"`
+	Open  bool      `json:"open"`          // Graph is down: nothing but hang-ups and keep-alives is sent
+	Since time.Time `json:"since"`         // of this state
+	Why   string    `json:"why,omitempty"` // of an open one: failures, no answers
+	// While it is open, when a worker last asked whether Graph is back, zero before
+	// the first time, and when one asks again.
+	LastProbe time.Time `json:"lastProbe,omitzero"`
+	NextProbe time.Time `json:"nextProbe,omitzero"`
 }
 
 // GateUsage is one shut gate.
@@ -135,6 +148,7 @@ type looking struct {
 	live     map[string]*LiveUsage
 	refused  map[string]refusal
 	month    map[string]monthGate
+	breakers []BreakerUsage
 	gates    []GateUsage
 	pauses   []Pause
 }
@@ -166,6 +180,12 @@ func (l *looking) take(e jetstream.KeyValueEntry) {
 		var p Pause
 		if json.Unmarshal(e.Value(), &p) == nil && p.Check() == nil {
 			l.pauses = append(l.pauses, p)
+		}
+	case "breaker":
+		var n notice[Fuse]
+		if json.Unmarshal(e.Value(), &n) == nil && n.Scope != "" {
+			f := n.Is
+			l.breakers = append(l.breakers, BreakerUsage{n.Scope, f.Open, f.Since, f.Why, f.Probed, f.Probe})
 		}
 	case "gate":
 		var g Gate
@@ -218,7 +238,7 @@ func (l *looking) reset() Reset {
 
 // usage puts together what was read.
 func (l *looking) usage(counters map[string]int) Usage {
-	u := Usage{Live: []LiveUsage{}, Month: []MonthUsage{}, Gates: append([]GateUsage{}, l.gates...), Pauses: append([]Pause{}, l.pauses...)}
+	u := Usage{Live: []LiveUsage{}, Month: []MonthUsage{}, Breakers: append([]BreakerUsage{}, l.breakers...), Gates: append([]GateUsage{}, l.gates...), Pauses: append([]Pause{}, l.pauses...)}
 	if len(l.live) == 0 && !l.settings.PerTenant {
 		l.live[AppScope] = &LiveUsage{Scope: AppScope}
 	}
@@ -265,6 +285,7 @@ func (l *looking) usage(counters map[string]int) Usage {
 	}
 	slices.SortFunc(u.Live, func(a, b LiveUsage) int { return strings.Compare(a.Scope, b.Scope) })
 	slices.SortFunc(u.Month, func(a, b MonthUsage) int { return strings.Compare(a.Scope, b.Scope) })
+	slices.SortFunc(u.Breakers, func(a, b BreakerUsage) int { return strings.Compare(a.Scope, b.Scope) })
 	slices.SortFunc(u.Gates, func(a, b GateUsage) int { return strings.Compare(a.Scope+a.Class, b.Scope+b.Class) })
 	slices.SortFunc(u.Pauses, func(a, b Pause) int { return strings.Compare(a.key(), b.key()) })
 	return u

@@ -18,6 +18,7 @@ import (
 
 	"callbus/internal/commands"
 	"callbus/internal/streams"
+	"callbus/internal/trouble"
 )
 
 // Kind is what a timer is for and the last token of its subject.
@@ -48,13 +49,15 @@ type Timers struct {
 	js     jetstream.JetStream
 	prefix commands.Prefix
 	log    *slog.Logger
+	failed *trouble.Log
 	// Stalled is told when fired timers could not be fetched; may be nil.
 	Stalled func(consumer string)
 }
 
 // New needs the timers stream to exist.
 func New(js jetstream.JetStream, prefix commands.Prefix, log *slog.Logger) *Timers {
-	return &Timers{js: js, prefix: prefix, log: log.With("component", "timers")}
+	log = log.With("component", "timers")
+	return &Timers{js: js, prefix: prefix, log: log, failed: trouble.New(log, "timer failed, comes back", "timers no longer fail")}
 }
 
 // Arm sets or moves a timer: one key and kind hold one timer, the last one
@@ -112,10 +115,11 @@ func (t *Timers) fire(take, ctx context.Context, msg jetstream.Msg, handle Handl
 		return
 	}
 	if err != nil {
-		t.log.Warn("timer failed, comes back", "kind", timer.Kind, "producer", timer.Key.Producer, "call_ref", timer.Key.CallRef, "command_id", timer.Key.ID, "err", err)
+		t.failed.Failed(err, "kind", timer.Kind, "producer", timer.Key.Producer, "call_ref", timer.Key.CallRef, "command_id", timer.Key.ID)
 		_ = msg.NakWithDelay(pause(msg))
 		return
 	}
+	t.failed.Passed()
 	_ = msg.Ack()
 }
 

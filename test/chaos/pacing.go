@@ -16,6 +16,7 @@ type pacingFlags struct {
 	Rate     float64       `default:"50" help:"Requests a second that Graph allows, which nobody tells the workers."`
 	Parked   int           `default:"100000" help:"Commands parked behind a closed gate."`
 	Seconds  bool          `help:"Print what came of each second as well: answers taken and 429s."`
+	Outage   time.Duration `default:"60s" help:"How long Graph is down."`
 	Only     string        `help:"Run the scenarios whose names contain this."`
 }
 
@@ -32,6 +33,10 @@ var pacingScenarios = []struct {
 	{"quota/3/rejects-count", quotaScenario(3, true)},
 	{"quota/8/rejects-count", quotaScenario(8, true)},
 	{"change", (*pacingBench).change},
+	{outageKinds[0].name, outageScenario(outageKinds[0])},
+	{outageKinds[1].name, outageScenario(outageKinds[1])},
+	{outageKinds[2].name, outageScenario(outageKinds[2])},
+	{"tenants", (*pacingBench).tenants},
 	{"parked", (*pacingBench).parked},
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,62 +42,78 @@ func ofTenant(tenant string) string {
 	return fmt.Sprintf(`{"tenantId":%q,%s`, tenant, placeOne[1:])
 }
 
-// freshEvery is the time between two commands that are measured.
-const freshEvery = 100 * time.Millisecond
-
-// fresh reads live calls, one after the other at a steady pace, and returns how
-// long each took, from publishing to the outcome's arrival.
-func (s *pacingSite) fresh(ctx context.Context, calls []commands.CallKey, n int) (took []time.Duration, err error) {
-	results := make(chan *nats.Msg, n)
+// fresh reads live calls in turn at a steady pace and returns how long each took,
+// from publishing to the arrival of the outcome.
+func (s *pacingSite) fresh(ctx context.Context, calls []commands.CallKey, n int) ([]time.Duration, error) {
 	s.asked++
-	run := fmt.Sprintf("fresh-%d-", s.asked)
-	sub, err := s.js.Conn().ChanSubscribe("calls.results."+fresher+".*.*", results)
+	run := s.asked
+	return s.measure(ctx, n, 100*time.Millisecond, func(i int) (commands.Key, commands.Action, string) {
+		call := calls[i%len(calls)]
+		return commands.Key{Producer: call.Producer, CallRef: call.CallRef, ID: fmt.Sprintf("fresh-%d-%d", run, i)}, commands.GetCall, ""
+	})
+}
+
+// freshPatience is how long the last outcomes are waited for.
+const freshPatience = 30 * time.Second
+
+// measure publishes n commands, one every so often whatever became of those
+// before, and returns how long each took until it was accepted or had its
+// outcome.
+func (s *pacingSite) measure(ctx context.Context, n int, every time.Duration, command func(i int) (commands.Key, commands.Action, string)) ([]time.Duration, error) {
+	var mu sync.Mutex
+	begun := map[string]time.Time{}
+	var took []time.Duration
+	var wrong error
+	all := make(chan struct{})
+	sub, err := s.js.Conn().Subscribe("calls.results."+fresher+".*.*", func(msg *nats.Msg) {
+		now := time.Now()
+		mu.Lock()
+		defer mu.Unlock()
+		at, ours := begun[msg.Subject]
+		var r commands.Result
+		if !ours || json.Unmarshal(msg.Data, &r) != nil || !r.Final && r.Status != commands.Accepted {
+			return
+		}
+		if r.Status != commands.Succeeded && r.Status != commands.Accepted && wrong == nil {
+			wrong = fmt.Errorf("%s %s: %s %+v", r.CallRef, r.CommandID, r.Status, r.Error)
+		}
+		delete(begun, msg.Subject)
+		if took = append(took, now.Sub(at)); len(took) == n {
+			close(all)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	tick := time.NewTicker(freshEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for i := range n {
+		key, action, parameters := command(i)
+		mu.Lock()
+		begun[commands.DefaultPrefix.Result(key)] = time.Now()
+		mu.Unlock()
+		if err := s.js.Conn().PublishMsg(s.message(key.Call(), action, key.ID, parameters)); err != nil {
+			return nil, err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		key := commands.Key{Producer: fresher, CallRef: calls[i%len(calls)].CallRef, ID: fmt.Sprint(run, i)}
-		begun := time.Now()
-		if err := s.js.Conn().PublishMsg(s.message(key.Call(), commands.GetCall, key.ID, "")); err != nil {
-			return nil, err
-		}
-		r, err := outcome(ctx, results, key)
-		if err != nil {
-			return nil, err
-		}
-		if r.Status != commands.Succeeded {
-			return nil, fmt.Errorf("%s of %s: %s %+v", key.ID, key.Call(), r.Status, r.Error)
-		}
-		took = append(took, time.Since(begun))
 	}
-	return took, nil
-}
-
-// outcome waits for a command's final record among those that arrive.
-func outcome(ctx context.Context, results <-chan *nats.Msg, key commands.Key) (r commands.Result, err error) {
-	patience := time.NewTimer(30 * time.Second)
-	defer patience.Stop()
-	subject := commands.DefaultPrefix.Result(key)
-	for {
-		select {
-		case msg := <-results:
-			if msg.Subject == subject && json.Unmarshal(msg.Data, &r) == nil && r.Final {
-				return r, nil
-			}
-		case <-patience.C:
-			return r, fmt.Errorf("%s of %s has no outcome within 30 s", key.ID, key.Call())
-		case <-ctx.Done():
-			return r, context.Cause(ctx)
-		}
+	select {
+	case <-all:
+	case <-time.After(freshPatience):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(begun) > 0 && wrong == nil {
+		wrong = fmt.Errorf("%d of %d commands have no outcome after %s", len(begun), n, freshPatience)
+	}
+	return slices.Clone(took), wrong
 }
 
 // quantile is the one of these times that q percent of them do not exceed.
