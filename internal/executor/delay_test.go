@@ -80,6 +80,24 @@ func TestJitterIsBetweenNothingAndMost(t *testing.T) {
 	}
 }
 
+func TestWhatIsParkedInGreatNumbersComesBackOverALongerTime(t *testing.T) {
+	for _, row := range []struct {
+		most      time.Duration
+		parked    int
+		perSecond int
+		want      time.Duration
+	}{
+		{time.Second, 0, looksOpen, time.Second},
+		{time.Second, 100, looksOpen, time.Second},
+		{10 * time.Second, 50_000, looksOpen, 100 * time.Second},
+		{15 * time.Second, 50_000, looksWaiting, 500 * time.Second},
+	} {
+		if got := spreadMost(row.most, row.parked, row.perSecond); got != row.want {
+			t.Errorf("spreadMost(%s, %d, %d) = %s; want %s", row.most, row.parked, row.perSecond, got, row.want)
+		}
+	}
+}
+
 func TestTiming(t *testing.T) {
 	now := time.Now()
 	published := now.Add(-10 * time.Second)

@@ -24,6 +24,11 @@ const (
 	jitterMost = 10 * time.Second
 	// behindMost is the longest delay of what waits for a call whose place is held.
 	behindMost = 5 * time.Minute
+	// So often a second a worker looks at what it has parked, on average at most,
+	// however much that is: while commands wait for their calls, of which hints
+	// tell; and when a gate has opened.
+	looksWaiting = 100
+	looksOpen    = 500
 )
 
 // wait parks a command that cannot be sent yet. Until is when that is known to
@@ -44,15 +49,15 @@ func (j *job) waitFor(ctx context.Context, w pacing.Wait) error {
 		// What was parked together does not come back together: due redeliveries
 		// are handed out before anything fresh.
 		delay = max(delay, j.placeHeld(now))
-		delay -= jitter(delay / 4)
+		delay += j.spread(delay/4, looksWaiting/2)
 	}
 	if w.Look > 0 {
-		delay = w.Look + jitter(w.Look/4)
+		delay = w.Look + j.spread(w.Look/4, looksOpen)
 	}
 	if !until.IsZero() {
 		delay = until.Sub(now)
 		if gateReasons[reason] {
-			delay += jitter(min(delay/10, jitterMost)) // not all at once when the gate opens
+			delay += j.spread(min(delay/10, jitterMost), looksOpen) // not all at once when the gate opens
 		}
 	}
 	if look := j.x.opts.MonthLook; reason == "monthlyCalls" && look > 0 && delay > look {
@@ -151,6 +156,16 @@ func (j *job) waited() time.Duration {
 		due = j.cmd.NotBefore
 	}
 	return time.Since(due)
+}
+
+// spread is a random time up to most, or more when so many commands are parked
+// here that more than so many a second would come back.
+func (j *job) spread(most time.Duration, perSecond int) time.Duration {
+	return jitter(spreadMost(most, j.x.Queue.Parked(), perSecond))
+}
+
+func spreadMost(most time.Duration, parked, perSecond int) time.Duration {
+	return max(most, time.Duration(parked)*time.Second/time.Duration(perSecond))
 }
 
 // jitter is a random time up to most, so that what was held together does not

@@ -160,6 +160,14 @@ func (p *parking) sweepLocked(now time.Time) {
 	}
 }
 
+// total is how many commands this worker has parked, at most maxParked; some may
+// be in other hands by now.
+func (p *parking) total() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
 // left is a copy of what this worker has parked and what has not come back.
 func (p *parking) left(now time.Time) dues {
 	p.mu.Lock()

@@ -86,6 +86,9 @@ func (q *Queue) Hint(c commands.CallKey) { _ = q.nc.Publish(q.prefix.Hint(c), ni
 // had a command of the call.
 func (q *Queue) Wake(c commands.CallKey) bool { return q.parked.wake(c, time.Now()) }
 
+// Parked is about how many commands this worker has parked.
+func (q *Queue) Parked() int { return q.parked.total() }
+
 // Reply sends a copy to a producer's inbox, at most once, without waiting.
 func (q *Queue) Reply(subject string, body []byte) { _ = q.nc.Publish(subject, body) }
 

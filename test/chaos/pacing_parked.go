@@ -23,10 +23,13 @@ const otherTenant = "bbbbcccc-1111-dddd-2222-eeee3333ffff"
 const (
 	parkedMemory = 100_000_000 // bytes, of each worker
 	parkedFresh  = 50 * time.Millisecond
-	// parkedFor is how long the gate stays shut: time to park everything and to
-	// measure.
-	parkedFor = 4 * time.Minute
 )
+
+// parkedFor is how long the gate stays shut: time to park everything, on a machine
+// that has all processes on it, and to measure.
+func parkedFor(n int) time.Duration {
+	return 2*time.Minute + time.Duration(n)*2*time.Millisecond
+}
 
 // parked is what a backlog costs that cannot go on: half of it places behind the
 // gate of a tenant, half prompts of those calls, which wait in the same lane as
@@ -119,11 +122,11 @@ func (b *pacingBench) opens(ctx context.Context, s *pacingSite, calls []commands
 func (s *pacingSite) park(ctx context.Context, n int) (opens time.Time, err error) {
 	if err := setFaults(s.Fleet, graphsim.Fault{
 		Operation: "createCall", TenantID: graphsim.DefaultTenantID, Count: 1, Status: http.StatusTooManyRequests,
-		RetryAfter: fmt.Sprint(parkedFor.Seconds()),
+		RetryAfter: fmt.Sprint(parkedFor(n).Seconds()),
 	}); err != nil {
 		return opens, err
 	}
-	expires := time.Now().Add(parkedFor + time.Hour)
+	expires := time.Now().Add(parkedFor(n) + time.Hour)
 	if _, err := s.js.PublishMsg(ctx, s.expiring(parkedCall(0), commands.Place, "p", ofTenant(graphsim.DefaultTenantID), expires)); err != nil {
 		return opens, err
 	}
@@ -133,7 +136,7 @@ func (s *pacingSite) park(ctx context.Context, n int) (opens time.Time, err erro
 			return opens, err
 		}
 		if i := slices.IndexFunc(all, func(r simRequest) bool { return r.Status == http.StatusTooManyRequests }); i >= 0 {
-			opens = all[i].End.Add(parkedFor)
+			opens = all[i].End.Add(parkedFor(n))
 		} else if time.Now().After(deadline) {
 			return opens, errors.New("the gate does not shut")
 		}
