@@ -56,7 +56,7 @@ func benchStack(b *testing.B, n int) (*producer.Client, []commands.CallKey) {
 	calls := make([]commands.CallKey, n)
 	for i := range calls {
 		calls[i] = commands.CallKey{Producer: "bench", CallRef: fmt.Sprintf("call-%d", i)}
-		m := producer.Message{Call: calls[i], Action: commands.Place, Body: body("p", burst[0].parameters, nil)}
+		m := producer.Message{Call: calls[i], Action: commands.Place, Body: body("p", toGroup, nil)}
 		if r, err := client.SendAndWait(b.Context(), m, producer.UntilFinal, nil, nil); err != nil || r.Status != commands.Succeeded {
 			b.Fatalf("place = %+v, %v", r, err)
 		}

@@ -16,6 +16,7 @@ import (
 // TestEmergencyStop hangs up calls in every stage of their life at once: up,
 // ringing, being dialled and waiting to be dialled, of two producers.
 func TestEmergencyStop(t *testing.T) {
+	t.Parallel()
 	const toNobody = `{"targets":[{"identity":{"user":{"id":"112f7296-5fa4-42ca-bae8-6a692b15d487"}}}]}`
 	c := openCounter(t, graphsim.Options{
 		RingTimeout: time.Minute,

@@ -2,11 +2,17 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,12 +26,29 @@ import (
 	"callbus/internal/streams"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run side by side than there are processors, unless it
+// is told how many: most of them wait, for leases, timers and Graph.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// notifyKey is what all simulators sign with: making a key takes its time.
+var notifyKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // startSim runs a simulated Graph for one test.
 func startSim(t testing.TB, o graphsim.Options) *graphsim.Server {
 	t.Helper()
 	o.Token = devToken
+	var err error
+	if o.NotifyKey, err = notifyKey(); err != nil {
+		t.Fatal(err)
+	}
 	sim, err := graphsim.Start(t.Context(), o, "", "")
 	if err != nil {
 		t.Fatal(err)

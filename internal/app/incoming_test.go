@@ -86,6 +86,7 @@ func (d *desk) ring() (id string, r commands.Result) {
 // A call comes in, a producer hears of it, and has it redirected; Graph is asked
 // once, and the call's end goes to the producer.
 func TestAnIncomingCallIsRedirected(t *testing.T) {
+	t.Parallel()
 	d := openDesk(t)
 	id, r := d.ring()
 	if r.Status != commands.Succeeded || r.Action != commands.Redirect || commands.NormalCallID(r.CallID) != commands.NormalCallID(id) {

@@ -42,6 +42,7 @@ type documented struct {
 // Every notification body that is documented is accepted, stored as it came, and
 // folded: over HTTP with a signed token, through the stream, into the registry.
 func TestDocumentedNotificationsAreAcceptedStoredAndFolded(t *testing.T) {
+	t.Parallel()
 	r := startReception(t)
 	rows := append(samples(t), tables()...)
 	t.Run("sent", func(t *testing.T) {
@@ -60,6 +61,7 @@ func TestDocumentedNotificationsAreAcceptedStoredAndFolded(t *testing.T) {
 
 // A notification that Graph delivers again is stored once, whatever it is called by.
 func TestANotificationDeliveredAgainIsStoredOnce(t *testing.T) {
+	t.Parallel()
 	r := startReception(t)
 	body, id := withOwnCallID(`{"value":[{"changeType":"updated",`+oneURL+`,"resourceData":{"state":"established"}},`+
 		`{"changeType":"updated","resourceUrl":"/communications/calls/`+tableID+`/participants","resourceData":[{"id":"a"}]}]}`, 0)

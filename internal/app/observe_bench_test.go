@@ -80,7 +80,7 @@ func newObserved(b *testing.B, tr *traces.Traces) *observed {
 	}
 	client.TraceWith(tr)
 	o := &observed{client: client, call: commands.CallKey{Producer: "bench", CallRef: "observed"}}
-	m := producer.Message{Call: o.call, Action: commands.Place, Body: body("p", burst[0].parameters, nil)}
+	m := producer.Message{Call: o.call, Action: commands.Place, Body: body("p", toGroup, nil)}
 	if r, err := client.SendAndWait(b.Context(), m, producer.UntilFinal, nil, nil); err != nil || r.Status != commands.Succeeded {
 		b.Fatalf("place = %+v, %v", r, err)
 	}

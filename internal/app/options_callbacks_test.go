@@ -56,6 +56,7 @@ func TestSettingsOfTheCallbackListener(t *testing.T) {
 }
 
 func TestTheCallbackListenerSpeaksTLS(t *testing.T) {
+	t.Parallel()
 	srv, err := embednats.Start(embednats.Options{})
 	if err != nil {
 		t.Fatal(err)

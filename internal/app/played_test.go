@@ -18,6 +18,7 @@ const (
 
 // What the other side does to a call reaches the registry and the producer.
 func TestWhatTheOtherSideDoes(t *testing.T) {
+	t.Parallel()
 	c := openCounter(t, graphsim.Options{KeepAliveTimeout: 3 * time.Second}, func(o *Options) { o.KeepAliveInterval = time.Second })
 	state := func(callRef, want string) {
 		c.known(key(callRef, "").Call(), "is "+want, func(e calls.Entry) bool { return e.State == want })

@@ -24,6 +24,7 @@ func TestProfilesAreForLoopbackOnly(t *testing.T) {
 }
 
 func TestProfilesAreServedOnlyWhereAsked(t *testing.T) {
+	t.Parallel()
 	srv, err := embednats.Start(embednats.Options{})
 	if err != nil {
 		t.Fatal(err)

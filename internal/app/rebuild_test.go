@@ -182,6 +182,7 @@ func (c *counter) restful() map[string]string {
 // The registry can be made anew from the streams, claims included, and comes out
 // the same.
 func TestTheRegistryIsRebuilt(t *testing.T) {
+	t.Parallel()
 	c := openCounter(t, graphsim.Options{PromptDuration: time.Minute / 3, IncomingTimeout: time.Hour}, func(o *Options) { quick(o); o.MaxCallDuration = time.Hour })
 	c.mixedLoad()
 	want := c.restful()
@@ -210,6 +211,7 @@ func TestTheRegistryIsRebuilt(t *testing.T) {
 // Rebuilding does no harm to workers that go on meanwhile, and what was lost under
 // their hands comes back.
 func TestTheRegistryIsRebuiltUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := openCounter(t, graphsim.Options{}, nil)
 	const n = 40
 	var load sync.WaitGroup

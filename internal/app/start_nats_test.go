@@ -16,6 +16,7 @@ import (
 )
 
 func TestThreeWorkersStartAtOnceOnAnEmptyCluster(t *testing.T) {
+	t.Parallel()
 	cluster, err := embednats.StartCluster(3)
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +46,7 @@ func TestThreeWorkersStartAtOnceOnAnEmptyCluster(t *testing.T) {
 // TestWorkerStartsWhileJetStreamIsSilent drops what a worker asks JetStream
 // first, as servers do until they have a leader.
 func TestWorkerStartsWhileJetStreamIsSilent(t *testing.T) {
+	t.Parallel()
 	srv, err := embednats.Start(embednats.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +74,7 @@ func TestWorkerStartsWhileJetStreamIsSilent(t *testing.T) {
 }
 
 func TestWorkerWaitsForNATSWhenItIsToldTo(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, graphsim.Options{})
 	addr := closedPort(t)
 	o, log := starter(t, "patient", "nats://"+addr, sim)
@@ -98,6 +101,7 @@ func TestWorkerWaitsForNATSWhenItIsToldTo(t *testing.T) {
 // TestWorkerDoesNotWaitForAServerThatCannotCarryIt holds the start of what no
 // time puts right to one clear error, long before any wait would end.
 func TestWorkerDoesNotWaitForAServerThatCannotCarryIt(t *testing.T) {
+	t.Parallel()
 	srv, err := embednats.Start(embednats.Options{NoJetStream: true})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 // One command is followed from its producer over the worker, Graph and the
 // notification to its result, as one trace.
 func TestOneCommandIsOneTrace(t *testing.T) {
+	t.Parallel()
 	spans := tracetest.NewInMemoryExporter()
 	tr := traces.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)))
 	t.Cleanup(func() { _ = tr.Close(t.Context()) })
@@ -36,7 +37,7 @@ func TestOneCommandIsOneTrace(t *testing.T) {
 	}
 	client.TraceWith(tr)
 	call := commands.CallKey{Producer: "tests", CallRef: "traced"}
-	m := producer.Message{Call: call, Action: commands.Place, Body: body("p", burst[0].parameters, nil)}
+	m := producer.Message{Call: call, Action: commands.Place, Body: body("p", toGroup, nil)}
 	if r, err := client.SendAndWait(t.Context(), m, producer.UntilFinal, nil, nil); err != nil || r.Status != commands.Succeeded {
 		t.Fatalf("place = %+v, %v", r, err)
 	}

@@ -1,6 +1,7 @@
 package graphsim
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ type Options struct {
 	Roles []string
 	// Issuer signs notifications (DefaultIssuer).
 	Issuer string
+	// NotifyKey is the first key that signs notifications; by default one is made
+	// when it is needed, which takes its time.
+	NotifyKey *rsa.PrivateKey
 
 	AnswerAfter      time.Duration // ringing until answered, refused or joined (300 ms)
 	RingTimeout      time.Duration // ringing until nobody answered (5 s; Microsoft about 2 min)

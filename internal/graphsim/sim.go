@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Sim is one simulated Graph. It is made by New, and all its methods may be
@@ -52,6 +54,9 @@ func New(opts Options) (*Sim, error) {
 	}
 	s.random = rand.New(rand.NewPCG(opts.Seed, opts.Seed))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if opts.NotifyKey != nil {
+		s.notifyKeys.keys = []signingKey{{uuid.NewString(), opts.NotifyKey}}
+	}
 	s.resetLocked()
 	s.setFaultsLocked(opts.Faults)
 	return s, nil

@@ -1,4 +1,4 @@
-package app
+package order
 
 import (
 	"fmt"
@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"callbus/internal/commands"
+	"callbus/internal/app"
 	"callbus/internal/embednats"
 	"callbus/internal/graphsim"
+	"callbus/internal/ports"
 )
 
 // TestRestartsUnderLoad stops the NATS server and starts it again several times,
@@ -18,29 +19,33 @@ import (
 func TestRestartsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const nCalls = 40
-	dir, addr := t.TempDir(), closedPort(t)
+	addr, release, err := ports.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	dir := t.TempDir()
 	srv, err := embednats.Start(embednats.Options{Listen: addr, DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { srv.Close() })
-	sim := startSim(t, graphsim.Options{
-		AnswerAfter: 50 * time.Millisecond, PromptDuration: 20 * time.Millisecond, LogSize: 100_000,
+	s := openStack(t, srv.URL(), graphsim.Options{
+		AnswerAfter: 50 * time.Millisecond, PromptDuration: 20 * time.Millisecond,
 		NotifyAttempts: 50, NotifyBackoff: 100 * time.Millisecond,
 		Faults: []graphsim.Fault{{Operation: "*", Delay: 150 * time.Millisecond}},
 	})
-	few := func(o *Options) { o.Concurrency = 4 }
-	startWorker(t, "first", srv.URL(), sim, few)
-	startWorker(t, "second", srv.URL(), sim, few)
-	js := connect(t, srv.URL())
-	publishBursts(t, js, nCalls)
+	for _, name := range []string{"first", "second"} {
+		s.work(name, func(o *app.Options) { o.Concurrency = 4 })
+	}
+	s.publishBursts(nCalls)
 
 	// Each restart comes when some more work was done; the outages are shorter
 	// and longer than what a client takes to try again.
 	for i, outage := range []time.Duration{0, 300 * time.Millisecond, 2 * time.Second, 0} {
-		more := len(sim.Sim.Requests()) + nCalls*len(burst)/8
+		more := len(s.sim.Sim.Requests()) + nCalls*len(burst)/8
 		eventually(t, time.Minute, fmt.Sprintf("work before restart %d", i+1), func() (bool, string) {
-			n := len(sim.Sim.Requests())
+			n := len(s.sim.Sim.Requests())
 			return n >= more, fmt.Sprintf("%d requests, want %d", n, more)
 		})
 		srv.Close()
@@ -49,24 +54,12 @@ func TestRestartsUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if empty, _ := queueEmpty(t, js); empty {
+	if n, err := s.queued(); n == 0 && err == nil {
 		t.Error("the queue was empty before the last restart; the test proves less than it says")
 	}
-	eventually(t, 3*time.Minute, "every command done", func() (bool, string) { return queueEmpty(t, js) })
-	var all []commands.Result
-	eventually(t, 30*time.Second, "every outcome known", func() (bool, string) {
-		all = allResults(t, js)
-		n := 0
-		for _, r := range all {
-			if r.Final {
-				n++
-			}
-		}
-		return n >= nCalls*len(burst), fmt.Sprintf("%d final records", n)
-	})
-	checkFinals(t, all, nCalls)
-	checkRequestsOfRestarts(t, sim, nCalls)
-	stats := sim.Sim.Stats().Notifications
+	checkFinals(t, s.outcomes(3*time.Minute, nCalls*len(burst)), nCalls)
+	checkRequestsOfRestarts(t, s.sim, nCalls)
+	stats := s.sim.Sim.Stats().Notifications
 	if stats.Refused > 0 {
 		t.Errorf("%d notifications were given up by Graph; want each stored after a restart", stats.Refused)
 	}
@@ -95,7 +88,7 @@ func checkRequestsOfRestarts(t *testing.T, sim *graphsim.Server, nCalls int) {
 		var before graphsim.Request
 		repeated := false
 		for _, r := range requests {
-			if r.Start.Before(before.End) && !(repeated && slices.Contains([]string{"getCall", "listParticipants"}, before.Operation)) {
+			if r.Start.Before(before.End) && !(repeated && slices.Contains(reads, before.Operation)) {
 				t.Errorf("%s: %s began before %s had ended", ref, r.Operation, before.Operation)
 			}
 			if r.Operation != before.Operation || slices.Contains(once, r.Operation) {

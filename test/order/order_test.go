@@ -1,14 +1,14 @@
-package app
+package order
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"callbus/internal/app"
 	"callbus/internal/commands"
 	"callbus/internal/embednats"
 	"callbus/internal/graphsim"
@@ -35,6 +35,7 @@ var burst = []struct {
 // TestOrderOfTwoWorkers puts 200 calls of 10 commands, published in bursts,
 // before two workers and a Graph that refuses one request of fifty.
 func TestOrderOfTwoWorkers(t *testing.T) {
+	t.Parallel()
 	t.Run("one server", func(t *testing.T) {
 		t.Parallel()
 		srv, err := embednats.Start(embednats.Options{})
@@ -57,37 +58,17 @@ func TestOrderOfTwoWorkers(t *testing.T) {
 
 func checkOrder(t *testing.T, url string, replicas int) {
 	const nCalls = 200
-	sim := startSim(t, graphsim.Options{
-		Seed: 1, AnswerAfter: 100 * time.Millisecond, PromptDuration: 50 * time.Millisecond, LogSize: 100_000,
+	s := openStack(t, url, graphsim.Options{
+		Seed: 1, AnswerAfter: 100 * time.Millisecond, PromptDuration: 50 * time.Millisecond,
 		Faults: []graphsim.Fault{{Operation: "*", Probability: 0.02, Status: 429, RetryAfter: "0.2"}},
 	})
-	replicate := func(o *Options) { o.Streams.Replicas = replicas }
-	startWorker(t, "worker-1", url, sim, replicate)
-	startWorker(t, "worker-2", url, sim, replicate)
-	js := connect(t, url)
-
-	publishBursts(t, js, nCalls)
-	eventually(t, 4*time.Minute, "every command final", func() (bool, string) {
-		s, err := js.Stream(t.Context(), "CALL_COMMANDS")
-		if err != nil {
-			return false, err.Error()
-		}
-		return s.CachedInfo().State.Msgs == 0, fmt.Sprintf("%d commands queued", s.CachedInfo().State.Msgs)
-	})
-	var all []commands.Result
-	eventually(t, 30*time.Second, "every outcome known", func() (bool, string) {
-		all = allResults(t, js)
-		n := 0
-		for _, r := range all {
-			if r.Final {
-				n++
-			}
-		}
-		return n >= nCalls*len(burst), fmt.Sprintf("%d final records", n)
-	})
-	checkFinals(t, all, nCalls)
-	checkRequests(t, sim, nCalls)
-	dead, err := js.Stream(t.Context(), "CALL_DEAD")
+	for _, name := range []string{"worker-1", "worker-2"} {
+		s.work(name, func(o *app.Options) { o.Streams.Replicas = replicas })
+	}
+	s.publishBursts(nCalls)
+	checkFinals(t, s.outcomes(4*time.Minute, nCalls*len(burst)), nCalls)
+	checkRequests(t, s.sim, nCalls)
+	dead, err := s.js.Stream(t.Context(), "CALL_DEAD")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,17 +78,23 @@ func checkOrder(t *testing.T, url string, replicas int) {
 }
 
 // publishBursts publishes every command of every call, one call after the other.
-func publishBursts(t *testing.T, js jetstream.JetStream, nCalls int) {
-	t.Helper()
+func (s *stack) publishBursts(nCalls int) {
+	s.t.Helper()
 	for c := range nCalls {
 		for i, b := range burst {
-			more := map[string]any{}
-			if b.action == commands.Hangup {
-				more["wait"] = "turn"
+			m := map[string]any{"id": fmt.Sprintf("c%d", i)}
+			if b.parameters != "" {
+				m["parameters"] = json.RawMessage(b.parameters)
 			}
-			subject := fmt.Sprintf("calls.commands.crm.order-%d.%s", c, b.action)
-			if _, err := js.Publish(t.Context(), subject, body(fmt.Sprintf("c%d", i), b.parameters, more)); err != nil {
-				t.Fatal(err)
+			if b.action == commands.Hangup {
+				m["wait"] = "turn"
+			}
+			body, err := json.Marshal(m)
+			if err == nil {
+				_, err = s.js.Publish(s.t.Context(), fmt.Sprintf("calls.commands.crm.order-%d.%s", c, b.action), body)
+			}
+			if err != nil {
+				s.t.Fatal(err)
 			}
 		}
 	}
@@ -136,11 +123,15 @@ func checkFinals(t *testing.T, all []commands.Result, nCalls int) {
 	}
 }
 
+// reads are the operations that may be done twice: a worker stores nothing before
+// it reads, so that one whose lease ran out, or whose answer could not be stored,
+// is done again by whoever has the command then, perhaps at the same time.
+var reads = []string{"listParticipants", "getCall"}
+
 // checkRequests wants each call created once and its requests, but for refused
-// ones, in the order of publication and one after the other.
-// It leaves the reads in again out of account: one that was in hand when its
-// message came a second time may be done twice.
-func checkRequests(t *testing.T, sim *graphsim.Server, nCalls int, again ...string) {
+// ones, in the order of publication and one after the other. A read that was
+// repeated counts when it was sent first, and may overlap with what comes next.
+func checkRequests(t *testing.T, sim *graphsim.Server, nCalls int) {
 	t.Helper()
 	calls := sim.Sim.Calls()
 	if len(calls) != nCalls {
@@ -148,9 +139,7 @@ func checkRequests(t *testing.T, sim *graphsim.Server, nCalls int, again ...stri
 	}
 	var want []string
 	for _, b := range burst {
-		if !slices.Contains(again, b.operation) {
-			want = append(want, b.operation)
-		}
+		want = append(want, b.operation)
 	}
 	refused := 0
 	byCall := map[string][]graphsim.Request{}
@@ -171,7 +160,11 @@ func checkRequests(t *testing.T, sim *graphsim.Server, nCalls int, again ...stri
 		var got []string
 		var before graphsim.Request
 		for _, r := range byCall[c.CallRef] {
-			if slices.Contains(again, r.Operation) {
+			read := slices.Contains(reads, r.Operation)
+			if read && slices.Contains(got, r.Operation) {
+				if before.Operation == r.Operation {
+					before = graphsim.Request{} // either may be under way when the call goes on
+				}
 				continue
 			}
 			got = append(got, r.Operation)

@@ -1,4 +1,4 @@
-package app
+package order
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"callbus/internal/commands"
+	"callbus/internal/app"
 	"callbus/internal/embednats"
 	"callbus/internal/graphsim"
 )
@@ -22,23 +22,20 @@ func TestStopIsClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(srv.Close)
-	sim := startSim(t, graphsim.Options{
-		AnswerAfter: 50 * time.Millisecond, PromptDuration: 20 * time.Millisecond, LogSize: 100_000,
+	s := openStack(t, srv.URL(), graphsim.Options{
+		AnswerAfter: 50 * time.Millisecond, PromptDuration: 20 * time.Millisecond,
 		// The one refusal is for checkRequests, which wants to see some.
 		Faults: []graphsim.Fault{{Operation: "mute", Count: 1, Status: 429, RetryAfter: "0.1"}, {Operation: "*", Delay: 30 * time.Millisecond}},
 	})
 	// Both have one callback URL, as behind a load balancer: the second
 	// worker's, which stays.
-	shared := listen(t)
+	shared := s.listen()
 	url := "http://" + shared.Addr().String()
-	_, stopFirst := startWorker(t, "first", srv.URL(), sim, func(o *Options) { o.Version, o.CallbackURL = "first", url })
-	startWorker(t, "second", srv.URL(), sim, func(o *Options) {
-		o.Version, o.CallbackURL, o.CallbackListener = "second", url, shared
-	})
-	js := connect(t, srv.URL())
-	publishBursts(t, js, nCalls)
+	stopFirst := s.work("first", func(o *app.Options) { o.CallbackURL = url })
+	s.work("second", func(o *app.Options) { o.CallbackURL, o.CallbackListener = url, shared })
+	s.publishBursts(nCalls)
 	by := func(worker string) (n int, last time.Time) {
-		for _, r := range sim.Sim.Requests() {
+		for _, r := range s.sim.Sim.Requests() {
 			if strings.Contains(r.UserAgent, "callbus/"+worker) {
 				n++
 				if r.Start.After(last) {
@@ -54,24 +51,13 @@ func TestStopIsClean(t *testing.T) {
 	})
 	signal := time.Now()
 	stopFirst() // and within the grace period, or it would not be clean
-	eventually(t, 60*time.Second, "every command done by the other worker", func() (bool, string) { return queueEmpty(t, js) })
+	all := s.outcomes(60*time.Second, nCalls*len(burst))
 	if n, last := by("first"); last.After(signal.Add(100 * time.Millisecond)) {
 		t.Errorf("the stopped worker sent %d requests, the last %s after the signal", n, last.Sub(signal))
 	}
 	if n, _ := by("second"); n == 0 {
 		t.Error("the second worker sent nothing")
 	}
-	var all []commands.Result
-	eventually(t, 20*time.Second, "every outcome known", func() (bool, string) {
-		all = allResults(t, js)
-		n := 0
-		for _, r := range all {
-			if r.Final {
-				n++
-			}
-		}
-		return n >= nCalls*len(burst), fmt.Sprintf("%d final records", n)
-	})
 	checkFinals(t, all, nCalls)
-	checkRequests(t, sim, nCalls)
+	checkRequests(t, s.sim, nCalls)
 }
