@@ -73,4 +73,7 @@ type Attempt struct {
 	// ClientRequestID went out with it, RequestID came back.
 	ClientRequestID, RequestID string
 	Duration                   time.Duration
+	// Date is when the answer was made by the clock of who made it, to the second;
+	// zero without an answer, or without that header.
+	Date time.Time
 }

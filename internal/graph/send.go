@@ -123,7 +123,8 @@ func (c *Client) report(ctx context.Context, p plan, a *rawAnswer, failure *Erro
 		code, reason = failure.Code, failure.Reason
 	}
 	if reason != Guarded && reason != Cancelled {
-		c.onRequest(ctx, Attempt{p.operation, status, code, p.clientRequestID, header.Get("request-id"), d})
+		date, _ := http.ParseTime(header.Get("Date")) // zero when it is none
+		c.onRequest(ctx, Attempt{p.operation, status, code, p.clientRequestID, header.Get("request-id"), d, date})
 	}
 	c.log.Debug("graph request",
 		"operation", p.operation, "status", status, "code", code, "reason", reason, "duration", d,
