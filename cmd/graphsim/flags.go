@@ -26,6 +26,7 @@ type cli struct {
 	ClientCertificate string   `placeholder:"FILE" help:"PEM file with the only client certificate whose assertions are accepted."`
 	Tenant            string   `default:"${tenant}" help:"Tenant of calls with --token that name none."`
 	Role              []string `help:"Application permission in issued tokens (repeatable); all that calls need by default."`
+	TokenAudience     string   `help:"Audience of issued tokens; the resource asked for by default."`
 	Issuer            string   `default:"${issuer}" help:"Issuer of the tokens on notifications."`
 
 	AnswerAfter      time.Duration `default:"300ms" help:"Until a callee answers or refuses."`
@@ -68,7 +69,7 @@ func (f *limitsFlag) UnmarshalText(text []byte) (err error) {
 func (c cli) options(stderr io.Writer) (graphsim.Options, error) {
 	opts := graphsim.Options{
 		Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel})),
-		Token:  c.Token, AppID: c.AppID, ClientSecret: c.ClientSecret, TenantID: c.Tenant, Roles: c.Role, Issuer: c.Issuer,
+		Token:  c.Token, AppID: c.AppID, ClientSecret: c.ClientSecret, TenantID: c.Tenant, Roles: c.Role, TokenAudience: c.TokenAudience, Issuer: c.Issuer,
 		AnswerAfter: atOnce(c.AnswerAfter), RingTimeout: atOnce(c.RingTimeout), StepDuration: atOnce(c.StepDuration),
 		HangupAfter: atOnce(c.HangupAfter), PromptDuration: atOnce(c.PromptDuration), IncomingTimeout: atOnce(c.IncomingTimeout),
 		KeepAliveTimeout: atOnce(c.KeepAliveTimeout), TokenLifetime: atOnce(c.TokenLifetime), TokenRefreshIn: c.TokenRefreshIn,

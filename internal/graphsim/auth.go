@@ -48,6 +48,11 @@ type accessClaims struct {
 	Version  string   `json:"ver"`
 }
 
+// audiences are Graph's own names, of all clouds, and its application id.
+var audiences = []string{
+	"https://graph.microsoft.com", "https://graph.microsoft.us", "https://dod-graph.microsoft.us", "00000003-0000-0000-c000-000000000000",
+}
+
 // authenticate finds out who asks.
 func (s *Sim) authenticate(x *exchange) *apiError {
 	scheme, token, _ := strings.Cut(x.header.Get("Authorization"), " ")
@@ -68,6 +73,9 @@ func (s *Sim) authenticate(x *exchange) *apiError {
 			return unauthenticated("CompactToken parsing failed with error code: 80049217")
 		}
 		return unauthenticated("Access token validation failure. Invalid token.")
+	}
+	if !slices.ContainsFunc(claims.Audience, func(aud string) bool { return slices.Contains(audiences, aud) }) {
+		return unauthenticated("Access token validation failure. Invalid audience.")
 	}
 	x.caller = caller{app: claims.AppID, tenant: claims.TenantID, roles: claims.Roles}
 	return nil

@@ -44,6 +44,9 @@ type Options struct {
 	TenantID string
 	// Roles are the application permissions of issued tokens (DefaultRoles).
 	Roles []string
+	// TokenAudience is the audience of issued tokens; by default the resource that
+	// was asked for, as Microsoft's.
+	TokenAudience string
 	// Issuer signs notifications (DefaultIssuer).
 	Issuer string
 	// NotifyKey is the first key that signs notifications; by default one is made

@@ -1,6 +1,7 @@
 package graphsim
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -111,7 +112,7 @@ func (s *Sim) accessToken(tenant, appID, audience string) (string, error) {
 	token, _, err := s.tokenKeys.sign(accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: "https://sts.windows.net/" + tenant + "/", Subject: appID, ID: uuid.NewString(),
-			Audience: jwt.ClaimStrings{audience}, IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
+			Audience: jwt.ClaimStrings{cmp.Or(s.opts.TokenAudience, audience)}, IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.opts.TokenLifetime)),
 		},
 		AppID: appID, TenantID: tenant, Roles: s.opts.Roles, Version: "1.0",

@@ -42,6 +42,17 @@ func started(t *testing.T, opts Options) *Server {
 	return srv
 }
 
+// TestATokenForSomebodyElse is none that Graph takes.
+func TestATokenForSomebodyElse(t *testing.T) {
+	for audience, want := range map[string]int{"": http.StatusNotFound, "00000003-0000-0000-c000-000000000000": http.StatusNotFound, "https://vault.azure.net": http.StatusUnauthorized} {
+		srv := started(t, Options{TokenAudience: audience})
+		bearer := token(t, secretCredential(t, srv, tenantA, "s3cret")).Token
+		if res, text := ask(t, srv, http.MethodGet, "/communications/calls/00000000-0000-0000-0000-000000000000", bearer, nil); res.StatusCode != want {
+			t.Errorf("audience %q: %d %s; want %d", audience, res.StatusCode, text, want)
+		}
+	}
+}
+
 // trusting is a client that trusts the server's authority and nobody else.
 func trusting(t *testing.T, srv *Server) *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: srv.CACertPool(), MinVersion: tls.VersionTLS12}}
