@@ -52,17 +52,16 @@ type holder struct {
 	remedy string
 }
 
-// holderOf finds the stream or bucket that takes a subject; false for subjects
-// that are none of ours.
-func holderOf(prefix commands.Prefix, subject string) (holder, bool) {
-	parts := strings.SplitN(subject, ".", 3)
-	if len(parts) < 2 {
-		return holder{}, false
-	}
-	for _, h := range []struct {
-		first, second string
-		holder
-	}{
+// address is how the subjects of a holder begin.
+type address struct {
+	first, second string
+	holder
+}
+
+// holders are all that callbus keeps messages in, but the tokens of the rate,
+// which never refuse any.
+func holders(prefix commands.Prefix) []address {
+	return []address{
 		{string(prefix), "results", holder{Results, prefix.Stream(Results), "no command is sent to Graph", "raise --results-max-bytes (`worker provision --streams=reconcile`)"}},
 		{string(prefix), "commands", holder{Commands, prefix.Stream(Commands), "producers are refused", "raise --commands-max-bytes (`worker provision --streams=reconcile`), or add workers"}},
 		{string(prefix), "events", holder{Events, prefix.Stream(Events), "notifications are refused and Graph has to repeat them", "raise its max_bytes or lower --events-max-age"}},
@@ -71,7 +70,17 @@ func holderOf(prefix commands.Prefix, subject string) (holder, bool) {
 		{string(prefix), "quota", holder{Quota, prefix.Stream(Quota), "calls are not counted against the month", "give it the settings of `worker provision --streams=reconcile`"}},
 		{"$KV", prefix.Registry(), holder{Registry, "bucket " + prefix.Registry(), "what happens to calls is not noted", "raise its max_bytes"}},
 		{"$KV", prefix.Stream(Gates), holder{Gates, "bucket " + prefix.Stream(Gates), "workers do not learn of each other's throttling", "raise its max_bytes"}},
-	} {
+	}
+}
+
+// holderOf finds the stream or bucket that takes a subject; false for subjects
+// that are none of ours.
+func holderOf(prefix commands.Prefix, subject string) (holder, bool) {
+	parts := strings.SplitN(subject, ".", 3)
+	if len(parts) < 2 {
+		return holder{}, false
+	}
+	for _, h := range holders(prefix) {
 		if parts[0] == h.first && parts[1] == h.second {
 			return h.holder, true
 		}
