@@ -75,7 +75,9 @@ func (d *door) admit(g *guest) (away *guest) {
 }
 
 const tooManyConnections = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n" +
-	"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n"
+	"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\n" + tooManyText + "\n"
+
+const tooManyText = "too many connections"
 
 // turnAway closes the connection. One that has not asked for anything yet is
 // told why; on another a late word would be taken for an answer.

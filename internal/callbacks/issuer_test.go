@@ -86,7 +86,7 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			uri = "http://" + r.Host + "/keys"
 		}
 		// The published metadata really says "RSA256".
-		json.NewEncoder(w).Encode(map[string]any{"jwks_uri": uri, "id_token_signing_alg_values_supported": []string{"RSA256"}})
+		json.NewEncoder(w).Encode(map[string]any{"issuer": IssuerBotFramework, "jwks_uri": uri, "id_token_signing_alg_values_supported": []string{"RSA256"}})
 	case "/keys":
 		i.loads++
 		json.NewEncoder(w).Encode(map[string]any{"keys": i.keys})

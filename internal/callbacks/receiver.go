@@ -93,16 +93,8 @@ func NewReceiver(opts Options) (*Receiver, error) {
 	if opts.BasePath != "" && opts.BasePath[0] != '/' {
 		errs = append(errs, fmt.Errorf("callback base path %q: want it to begin with /", opts.BasePath))
 	}
-	routes := make(map[string]string, len(opts.IncomingRoute))
-	for id, producer := range opts.IncomingRoute {
-		if err := commands.CheckProducer(producer); err != nil {
-			errs = append(errs, fmt.Errorf("incoming route of %q: %w", id, err))
-		}
-		if id == "" {
-			errs = append(errs, fmt.Errorf("incoming route to %q: want a tenant or instance id", producer))
-		}
-		routes[strings.ToLower(id)] = producer
-	}
+	routes, wrong := readRoutes(opts.IncomingRoute)
+	errs = append(errs, wrong...)
 	if opts.MaxBody < 0 || opts.ReadTimeout < 0 || opts.StoreTimeout < 0 {
 		errs = append(errs, errors.New("callback limits and timeouts must be positive"))
 	}
@@ -122,6 +114,26 @@ func NewReceiver(opts Options) (*Receiver, error) {
 	return &Receiver{opts: opts, routes: routes, log: newOccasional(opts.Logger, opts.Now)}, nil
 }
 
+// CheckRoutes says what is wrong with Options.IncomingRoute.
+func CheckRoutes(incoming map[string]string) error {
+	_, wrong := readRoutes(incoming)
+	return errors.Join(wrong...)
+}
+
+func readRoutes(incoming map[string]string) (routes map[string]string, wrong []error) {
+	routes = make(map[string]string, len(incoming))
+	for id, producer := range incoming {
+		if err := commands.CheckProducer(producer); err != nil {
+			wrong = append(wrong, fmt.Errorf("incoming route of %q: %w", id, err))
+		}
+		if id == "" {
+			wrong = append(wrong, fmt.Errorf("incoming route to %q: want a tenant or instance id", producer))
+		}
+		routes[strings.ToLower(id)] = producer
+	}
+	return routes, wrong
+}
+
 // ServeHTTP handles one notification body; see [Receiver] for the answers. It
 // blocks until the events are stored, for at most ReadTimeout and StoreTimeout.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -130,7 +142,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.opts.Counter.Notification("", OutcomeNotFound)
 		r.log.warn("request to a path that is no notification's", OutcomeNotFound, "path", shortPath(req),
 			"peer", req.RemoteAddr, "forwarded_for", forwardedFor(req))
-		refuse(w, "no such path", http.StatusNotFound)
+		refuse(w, noSuchPath, http.StatusNotFound)
 		return
 	}
 	if req.Method != http.MethodPost {

@@ -55,7 +55,7 @@ func (r *Receiver) authorize(w http.ResponseWriter, req *http.Request, addr addr
 	switch {
 	case reason == RefusedNoToken:
 		status = http.StatusUnauthorized
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", challenge)
 	case errors.Is(err, ErrNoKeys):
 		status = http.StatusServiceUnavailable
 	}
@@ -67,6 +67,12 @@ func (r *Receiver) authorize(w http.ResponseWriter, req *http.Request, addr addr
 // server reads it before it answers, to keep the connection usable; one who sends
 // slowly would hold it for the whole of the server's ReadTimeout.
 const refusedBodyWait = time.Second
+
+// What refusals say; [WhoAnswered] knows us by it.
+const (
+	challenge  = "Bearer"
+	noSuchPath = "no such path"
+)
 
 // refuse answers a request whose body was not read.
 func refuse(w http.ResponseWriter, text string, status int) {

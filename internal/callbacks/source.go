@@ -62,31 +62,41 @@ func (s *keySource) find(kid string) (found []jwt.VerificationKey) {
 // load fetches the discovery document and the keys it names. Keys that are
 // gone there are gone here; after an error all stay as they were.
 func (s *keySource) load(ctx context.Context) (int, error) {
-	keys, err := s.fetch(ctx)
+	p, err := s.fetch(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 	if err == nil {
-		s.keys = keys
+		s.keys = p.keys
 	}
-	return len(keys), err
+	return len(p.keys), err
 }
 
-func (s *keySource) fetch(ctx context.Context) ([]jwkset.JWK, error) {
+// publication is what a source publishes.
+type publication struct {
+	issuer string // as the discovery document says; may be empty
+	keys   []jwkset.JWK
+	date   time.Time // of the discovery document by the source's clock; may be zero
+}
+
+func (s *keySource) fetch(ctx context.Context) (p publication, err error) {
 	var doc struct {
+		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
 	}
-	if err := s.get(ctx, s.url, &doc); err != nil {
-		return nil, fmt.Errorf("discovery document: %w", err)
+	if p.date, err = s.get(ctx, s.url, &doc); err != nil {
+		return p, fmt.Errorf("discovery document: %w", err)
 	}
+	p.issuer = doc.Issuer
 	if err := checkSourceURL(doc.JWKSURI); err != nil {
-		return nil, fmt.Errorf("jwks_uri %q: %w", doc.JWKSURI, err)
+		return p, fmt.Errorf("jwks_uri %q: %w", doc.JWKSURI, err)
 	}
 	var set jwkset.JWKSMarshal
-	if err := s.get(ctx, doc.JWKSURI, &set); err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+	if _, err := s.get(ctx, doc.JWKSURI, &set); err != nil {
+		return p, fmt.Errorf("keys: %w", err)
 	}
-	return usable(set)
+	p.keys, err = usable(set)
+	return p, err
 }
 
 // usable picks the RSA signing keys. A key we cannot read must not cost us the
@@ -112,25 +122,27 @@ func usable(set jwkset.JWKSMarshal) ([]jwkset.JWK, error) {
 	return keys, nil
 }
 
-func (s *keySource) get(ctx context.Context, u string, into any) error {
+// get fetches a JSON document and tells when it was served.
+func (s *keySource) get(ctx context.Context, u string, into any) (date time.Time, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {
-		return err
+		return date, err
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return err
+		return date, err
 	}
 	defer resp.Body.Close()
+	date, _ = http.ParseTime(resp.Header.Get("Date")) // zero when it is none
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeyDocument))
 	if err != nil {
-		return err
+		return date, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", resp.StatusCode)
+		return date, fmt.Errorf("status %d", resp.StatusCode)
 	}
-	return json.Unmarshal(body, into)
+	return date, json.Unmarshal(body, into)
 }
 
 // fetchClient is the client with redirects held to the same rule as URLs, and
