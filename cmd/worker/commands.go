@@ -22,7 +22,8 @@ import (
 // session is what a command runs with.
 type session struct {
 	stdio
-	ctx context.Context
+	ctx     context.Context
+	running string // whose flags were added to ours, for people
 }
 
 // tracesWait is how long the last spans may take to leave when the worker stops.

@@ -15,6 +15,7 @@ type cli struct {
 	Dev       devFlags       `cmd:"" help:"Run embedded NATS, the simulated Graph and a worker on loopback, for development."`
 	Demo      demoFlags      `cmd:"" help:"Run an NDJSON file of commands (a built-in sample by default) on the embedded stack; exit 0 only when every command ended as the file expects."`
 	Provision provisionFlags `cmd:"" help:"Create or check streams, consumers and buckets and show differences."`
+	Doctor    doctorFlags    `cmd:"" help:"Check everything that a worker with these settings needs around it, and say what to do; changes nothing."`
 }
 
 // natsFlags reach the server; the variables are the nats CLI's own.

@@ -65,6 +65,8 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
+	cmdline, _ := os.ReadFile(runningWorker) // there is none on many systems
+	args, running := asRunning(args, cmdline)
 	command, err := parser.Parse(args)
 	if ended {
 		return nil
@@ -72,7 +74,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return fmt.Errorf("%w (%w)", err, errUsage)
 	}
-	return command.Run(&session{ctx: ctx, stdio: std})
+	return command.Run(&session{ctx: ctx, stdio: std, running: running})
 }
 
 func versionText() string { return "worker " + programVersion() }

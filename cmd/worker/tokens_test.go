@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -160,13 +161,31 @@ func TestACallWithTokensFromTheAuthority(t *testing.T) {
 // newCertificate writes an app's certificate and key as azidentity reads them.
 func newCertificate(t *testing.T) (path string, certificate *x509.Certificate) {
 	t.Helper()
+	certPEM, keyPEM := selfSigned(t, time.Hour)
+	text := append(keyPEM, certPEM...)
+	path = filepath.Join(t.TempDir(), "app.pem")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(certPEM)
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, certificate
+}
+
+// selfSigned makes a certificate that vouches for itself, good for an app and for a
+// server on 127.0.0.1, and its key, as PEM. It ends after left.
+func selfSigned(t *testing.T, left time.Duration) (certPEM, keyPEM []byte) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "callbus"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "callbus"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(left),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -176,15 +195,7 @@ func newCertificate(t *testing.T) (path string, certificate *x509.Certificate) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	path = filepath.Join(t.TempDir(), "app.pem")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if certificate, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	return path, certificate
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
 // TestAWrongSecret: the worker starts, is not ready, says Entra's own words,

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"callbus/internal/callbacks"
@@ -101,13 +102,16 @@ const (
 
 // Validate reports everything that is wrong at once, naming the flags.
 func (o *Options) Validate() error {
-	wrong := append(o.validateQueue(), o.validateGraph()...)
-	wrong = append(wrong, o.validateCallbacks()...)
-	wrong = append(wrong, o.Budget.validate()...)
+	wrong := o.problems()
 	if len(wrong) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrOptions, joinLine(wrong))
+}
+
+// problems are what Validate reports, one by one.
+func (o *Options) problems() []error {
+	return slices.Concat(o.validateQueue(), o.validateGraph(), o.validateCallbacks(), o.Budget.validate())
 }
 
 // joinLine is errors.Join on one line.

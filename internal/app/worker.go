@@ -97,42 +97,57 @@ func NewWorker(ctx context.Context, o Options) (*Worker, error) {
 
 // warn says once what an operator should know about the settings.
 func (w *Worker) warn() {
-	if !w.opts.Role.works() {
-		return
-	}
-	if len(w.opts.AllowPhone) == 0 {
-		w.log.Warn("every phone number may be dialled; --allow-phone narrows that")
-	}
-	if len(w.opts.Tenants) == 0 {
-		w.log.Warn("no --tenant is set; every tenant is accepted")
+	for _, text := range w.opts.warnings() {
+		w.log.Warn(text)
 	}
 }
 
-func (w *Worker) openGraph(context.Context) error {
-	o := w.opts
+// warnings are what an operator should know about settings that will do.
+func (o *Options) warnings() (all []string) {
 	if !o.Role.works() {
 		return nil
 	}
-	g := graph.Options{
-		Cloud: o.Cloud, BaseURL: o.GraphURL, Route: o.GraphRoute, DefaultTenant: first(o.Tenants), Timeout: o.GraphTimeout,
-		UserAgent: "callbus/" + o.Version, Logger: w.log,
-		OnRequest: w.requested,
-		OnToken:   w.metrics.TokenFetched,
+	if len(o.AllowPhone) == 0 {
+		all = append(all, "every phone number may be dialled; --allow-phone narrows that")
 	}
-	if o.GraphTokenFile != "" {
-		g.TokenFile = o.GraphTokenFile
-	} else {
-		c := credentialOptions(o)
-		if _, err := graph.NewCredential(c); err != nil {
-			return fmt.Errorf("%w: --azure-credential=%s: %w", ErrOptions, o.AzureCredential, err)
-		}
-		g.NewCredential = graph.CredentialFactory(c)
+	if len(o.Tenants) == 0 {
+		all = append(all, "no --tenant is set; every tenant is accepted")
 	}
-	var err error
+	return all
+}
+
+func (w *Worker) openGraph(context.Context) error {
+	if !w.opts.Role.works() {
+		return nil
+	}
+	g, err := w.opts.graphOptions()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	g.Logger, g.OnRequest, g.OnToken = w.log, w.requested, w.metrics.TokenFetched
 	if w.graph, err = graph.New(g); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	return nil
+}
+
+// graphOptions is how Graph's client is made, without those who are told of what
+// it does.
+func (o *Options) graphOptions() (graph.Options, error) {
+	g := graph.Options{
+		Cloud: o.Cloud, BaseURL: o.GraphURL, Route: o.GraphRoute, DefaultTenant: first(o.Tenants), Timeout: o.GraphTimeout,
+		UserAgent: "callbus/" + o.Version,
+	}
+	if o.GraphTokenFile != "" {
+		g.TokenFile = o.GraphTokenFile
+		return g, nil
+	}
+	c := credentialOptions(*o)
+	if _, err := graph.NewCredential(c); err != nil {
+		return g, fmt.Errorf("--azure-credential=%s: %w", o.AzureCredential, err)
+	}
+	g.NewCredential = graph.CredentialFactory(c)
+	return g, nil
 }
 
 func (w *Worker) openNATS(ctx context.Context) error {

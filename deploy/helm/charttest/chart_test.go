@@ -41,6 +41,9 @@ func TestDefaultsRender(t *testing.T) {
 			t.Errorf("the notes do not say that %s is missing:\n%s", missing, m.notes)
 		}
 	}
+	if want := "kubectl -n calling exec deploy/" + m.deployment.Name + " -c worker -- /worker doctor"; !strings.Contains(m.notes, want) {
+		t.Errorf("the notes do not say %q:\n%s", want, m.notes)
+	}
 }
 
 func TestPodsAreHardened(t *testing.T) {
