@@ -119,6 +119,11 @@ func TestAsyncAPIWordsAreOurs(t *testing.T) {
 	if diff := cmp.Diff(anyList(repeat(len(Kinds), func(i int) string { return string(Kinds[i]) })), kinds); diff != "" {
 		t.Errorf("kinds differ (-Go +asyncapi):\n%s", diff)
 	}
+	for _, header := range []string{HeaderReplayOf, HeaderTraceParent} {
+		if _, ok := at(doc, "/components/schemas/commandHeaders/properties/"+header); !ok {
+			t.Errorf("the header %s of commands is not described", header)
+		}
+	}
 	for name, headers := range map[string]map[string]string{
 		"result": Result{}.CloudEvent(DefaultPrefix), "event": Event{}.CloudEvent(DefaultPrefix), "dead": DeadLetter{}.CloudEvent(DefaultPrefix),
 	} {

@@ -15,8 +15,20 @@ const (
 	HeaderClientContext = "Callbus-Client-Context" // what correlates Graph's operation with the command
 	HeaderCall          = "Callbus-Call"           // what the registry needs of the command, see CallTerms
 	HeaderCause         = "Callbus-Cause"          // why a message is a dead letter
+	HeaderReplayOf      = "Callbus-Replay-Of"      // id of the command that this one is a replay of
 	HeaderTraceParent   = "traceparent"            // W3C trace context, carried on
 )
+
+// ReplayOf reads the header of a message that says which command it repeats.
+// The header is no part of the command's identity, and anyone may write it: what
+// cannot be a commandId is passed over.
+func ReplayOf(header map[string][]string) string {
+	values := header[HeaderReplayOf]
+	if len(values) == 0 || len(values[0]) > MaxID || !isToken(values[0]) {
+		return ""
+	}
+	return values[0]
+}
 
 // BodyHash identifies a command: SHA-256 of action, newline, body bytes as
 // received, in hex. The same id with another hash is another command.

@@ -81,8 +81,9 @@ type Result struct {
 	Attempts  int               `json:"attempts,omitempty"`
 	Timing    *Timing           `json:"timing,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
-	ReplayOf  string            `json:"replayOf,omitempty"`
-	Worker    string            `json:"worker,omitempty"`
+	// ReplayOf is the id of the command that this one repeats.
+	ReplayOf string `json:"replayOf,omitempty"`
+	Worker   string `json:"worker,omitempty"`
 
 	// Truncated, Bytes and SHA256 say that Data was cut to fit the server's
 	// max_payload, how long it was and what it was.

@@ -179,7 +179,8 @@ func (j *job) retired(q *queue.Queued, v ledger.View) ledger.Record {
 	received := q.Time.UTC()
 	r := ledger.Record{
 		Result: commands.Result{
-			Action: q.Action, Status: status, Reason: "hungUp", TenantID: cmd.TenantID, Metadata: cmd.Metadata, Worker: j.x.opts.Worker,
+			Action: q.Action, Status: status, Reason: "hungUp", TenantID: cmd.TenantID, Metadata: cmd.Metadata,
+			ReplayOf: commands.ReplayOf(q.Header), Worker: j.x.opts.Worker,
 			Timing: &commands.Timing{ReceivedAt: &received, QueuedMS: max(time.Since(q.Time).Milliseconds(), 0)},
 		},
 		Attempt: j.nonce, Body: commands.BodyHash(q.Action, q.Body), ReplyTo: cmd.ReplyTo, TraceParent: q.Header.Get(commands.HeaderTraceParent),

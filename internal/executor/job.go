@@ -59,7 +59,7 @@ func (j *job) record(s commands.Status) ledger.Record {
 	r := ledger.Record{
 		Result: commands.Result{
 			Action: j.m.Action, Status: s, TenantID: j.tenant,
-			Metadata: j.cmd.Metadata, Worker: j.x.opts.Worker, Timing: j.timing(),
+			Metadata: j.cmd.Metadata, ReplayOf: commands.ReplayOf(j.m.Header), Worker: j.x.opts.Worker, Timing: j.timing(),
 		},
 		Attempt: j.nonce, Body: j.hash, ReplyTo: j.cmd.ReplyTo, TraceParent: j.trace,
 		Terms: commands.CallTerms{Limits: j.cmd.Limits, Bound: j.bound, KeepAlive: j.bound && j.cmd.KeepAlive},

@@ -108,7 +108,7 @@ func (j *job) conflict(ctx context.Context) error {
 	}
 	j.copyTo(j.cmd.ReplyTo, commands.Result{
 		Producer: j.key.Producer, CallRef: j.key.CallRef, CommandID: j.key.ID, Action: j.m.Action,
-		Status: commands.Rejected, Final: true, Time: time.Now().UTC(), Error: problem, Worker: j.x.opts.Worker,
+		Status: commands.Rejected, Final: true, Time: time.Now().UTC(), Error: problem, ReplayOf: commands.ReplayOf(j.m.Header), Worker: j.x.opts.Worker,
 	})
 	return j.m.Ack()
 }
