@@ -54,6 +54,7 @@ func (c *Calls) fireKeepAlive(ctx context.Context, t timers.Timer, e Entry, curr
 	if c.obs != nil {
 		c.obs.KeepAlive(outcome)
 	}
+	c.tellKeepAlive(ctx, t.Key.Call(), e, outcome)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -61,4 +62,27 @@ func (c *Calls) fireKeepAlive(ctx context.Context, t timers.Timer, e Entry, curr
 		return time.Time{}, c.look(ctx, t.Key.Call(), e)
 	}
 	return c.keepAliveAgain(), nil
+}
+
+// tellWithin bounds a note that nothing depends on.
+const tellWithin = 2 * time.Second
+
+// tellKeepAlive stores, for whoever asks later why a call lived or died, that a
+// worker kept it alive or could not. A failure comes back every few seconds and
+// is told once in the stream's window. It is a note: one that cannot be stored
+// keeps no call from being kept alive.
+func (c *Calls) tellKeepAlive(ctx context.Context, call commands.CallKey, e Entry, outcome string) {
+	once := ""
+	if outcome == "failed" {
+		once = "keepAlive-failed-" + commands.NormalCallID(e.CallID)
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellWithin)
+	defer cancel()
+	err := c.Events.Append(ctx, commands.Event{
+		Producer: call.Producer, CallRef: call.CallRef, CallID: e.CallID, CallChainID: e.CallChainID, TenantID: e.TenantID,
+		CommandID: e.PlaceID, Attempt: e.Attempt, Kind: commands.KindKeepAlive, State: e.State, Reason: outcome,
+	}, once)
+	if err != nil {
+		c.log.Debug("keep-alive not told", "producer", call.Producer, "call_ref", call.CallRef, "err", err)
+	}
 }

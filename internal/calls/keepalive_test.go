@@ -2,6 +2,7 @@ package calls
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,31 @@ func TestKeepAliveHealsALostEnd(t *testing.T) {
 	}
 	if e := r.entry(order); !e.Ended() || e.Reason != ReasonUnseen {
 		t.Errorf("entry = %+v; want it ended, unseen", e)
+	}
+}
+
+// TestKeepAlivesAreTold: each that was answered, and a failure that comes back
+// every few seconds once.
+func TestKeepAlivesAreTold(t *testing.T) {
+	r := setup(t)
+	r.placed("c1")
+	r.mustTake(stateEvent("c1", StateEstablished))
+	timer := timers.Timer{Key: callTimer(order), Kind: timerKeepAlive, CallID: "c1"}
+	for _, a := range []answer{{}, {err: errAway}, {err: errAway}, {}} {
+		r.graph.set("c1", a)
+		if _, err := r.Fire(r.ctx, timer); (err != nil) != (a.err != nil) {
+			t.Fatalf("Fire() = %v; want %v", err, a.err)
+		}
+	}
+	var reasons []string
+	for _, ev := range r.stored(commands.KindKeepAlive) {
+		reasons = append(reasons, ev.Reason)
+		if ev.CallID != "c1" || ev.CommandID != place.ID || ev.State != StateEstablished {
+			t.Errorf("event = %+v; want the call's", ev)
+		}
+	}
+	if want := "succeeded failed succeeded"; strings.Join(reasons, " ") != want {
+		t.Errorf("told %q; want %q", reasons, want)
 	}
 }
 
