@@ -185,7 +185,7 @@ func (b *bulk) send(ctx context.Context, line Line, key commands.Key) Sent {
 	giveUp := time.Now().Add(b.options.Retry)
 	wait := 100 * time.Millisecond
 	for {
-		sent.Ack, sent.Err = b.client.sendOnce(ctx, key.Call(), line.Action, body)
+		sent.Ack, sent.Err = b.client.sendOnce(ctx, Message{Call: key.Call(), Action: line.Action, Body: body}, nil)
 		if sent.Err == nil || ctx.Err() != nil || !b.client.mayPass(sent.Err) || time.Now().Add(wait).After(giveUp) {
 			break
 		}

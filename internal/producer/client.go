@@ -4,9 +4,10 @@
 //
 // It needs no more rights in NATS than a producer has: publishing its own
 // commands, subscribing its own results and events, and reading them directly
-// by subject. Only a watch from a time in the past makes a consumer. What is an
-// operator's tool and needs an operator's rights says so: [Client.Targets] and
-// [Client.HangUpAll].
+// by subject. Only a watch from a time in the past and a history make consumers.
+// What is an operator's tool and needs an operator's rights says so:
+// [Client.Targets], [Client.HangUpAll], [Client.LiveCalls], [Client.Letters] and
+// [Client.Replay].
 package producer
 
 import (

@@ -82,48 +82,16 @@ func (c *Client) queuedOfTenant(ctx context.Context, stream string, f StopFilter
 // the registry.
 func (c *Client) queuedTenant(ctx context.Context, stream string, f StopFilter, call commands.CallKey) (tenant string, wanted bool, err error) {
 	subject := c.prefix.Command(call, commands.Place)
-	for seq := uint64(1); ; seq++ {
-		var body []byte
-		if body, seq, err = c.next(ctx, stream, subject, seq); err != nil || body == nil {
+	for seq := uint64(1); ; {
+		msg, err := c.leaderGet(ctx, stream, nextBy(subject, seq))
+		if err != nil || msg == nil {
 			return "", false, err
 		}
-		if tenant = placeTenant(body); !f.elsewhere(tenant) {
+		if tenant = placeTenant(msg.data); !f.elsewhere(tenant) {
 			return tenant, true, nil
 		}
+		seq = msg.sequence + 1
 	}
-}
-
-// next reads the first message on subject at or behind seq from the stream's
-// leader, for a replica that is behind would not know a new one. The body is
-// nil when there is none.
-func (c *Client) next(ctx context.Context, stream, subject string, seq uint64) ([]byte, uint64, error) {
-	request, err := json.Marshal(map[string]any{"seq": seq, "next_by_subj": subject})
-	if err != nil {
-		return nil, 0, err
-	}
-	answer, err := c.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", stream, err)
-	}
-	var got struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message *struct {
-			Seq  uint64 `json:"seq"`
-			Data []byte `json:"data"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(answer.Data, &got); err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", stream, err)
-	}
-	switch {
-	case got.Error != nil && got.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return nil, 0, nil
-	case got.Error != nil:
-		return nil, 0, fmt.Errorf("read %s: %w", stream, got.Error)
-	case got.Message == nil:
-		return nil, 0, fmt.Errorf("read %s: the answer has no message", stream)
-	}
-	return append([]byte{}, got.Message.Data...), got.Message.Seq, nil
 }
 
 // placeTenant is the tenant that a place names, empty when it names none (the

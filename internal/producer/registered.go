@@ -13,13 +13,26 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// registryEntry is what a stop reads of a call in the registry. The record is
-// the workers' own and has many more members, which are ignored.
+// registryEntry is what is read of a call in the registry. The record is the
+// workers' own and has more members, which are ignored.
 type registryEntry struct {
-	CallID   string    `json:"callId"`
-	TenantID string    `json:"tenantId"`
-	State    string    `json:"state"`
-	EndedAt  time.Time `json:"endedAt"`
+	PlaceID       string    `json:"placeId"`
+	CallID        string    `json:"callId"`
+	CallChainID   string    `json:"callChainId"`
+	TenantID      string    `json:"tenantId"`
+	State         string    `json:"state"`
+	AcceptedAt    time.Time `json:"acceptedAt"`
+	EstablishedAt time.Time `json:"establishedAt"`
+	EndedAt       time.Time `json:"endedAt"`
+	RespondBy     time.Time `json:"respondBy"`
+	Reason        string    `json:"reason"` // of the end
+	HangupReason  string    `json:"hangupReason"`
+	KeepAlive     bool      `json:"keepAlive"`
+	Open          []struct {
+		ID      string          `json:"id"`
+		Action  commands.Action `json:"action"`
+		Settled bool            `json:"settled"`
+	} `json:"open"`
 }
 
 // unreadable is the state of a call whose entry cannot be read: it is hung up,
@@ -28,6 +41,11 @@ const unreadable = "unreadable"
 
 // registered adds the live calls of the registry.
 func (c *Client) registered(ctx context.Context, f StopFilter, found map[commands.CallKey]Target) error {
+	return c.eachEntry(ctx, f.producers()+".*", func(key string, value []byte) { f.register(key, value, found) })
+}
+
+// eachEntry hands over every entry of the registry that the filter is about.
+func (c *Client) eachEntry(ctx context.Context, filter string, take func(key string, value []byte)) error {
 	bucket := c.prefix.Registry()
 	look, cancel := context.WithTimeout(ctx, c.lookWait())
 	defer cancel()
@@ -38,7 +56,7 @@ func (c *Client) registered(ctx context.Context, f StopFilter, found map[command
 	if err != nil {
 		return fmt.Errorf("look at bucket %s: %w", bucket, err)
 	}
-	entries, err := kv.WatchFiltered(ctx, []string{f.producers() + ".*"}, jetstream.IgnoreDeletes())
+	entries, err := kv.WatchFiltered(ctx, []string{filter}, jetstream.IgnoreDeletes())
 	if err != nil {
 		return fmt.Errorf("read bucket %s: %w", bucket, err)
 	}
@@ -54,7 +72,7 @@ func (c *Client) registered(ctx context.Context, f StopFilter, found map[command
 			case update == nil: // everything has been seen
 				return nil
 			}
-			f.register(update.Key(), update.Value(), found)
+			take(update.Key(), update.Value())
 		}
 	}
 }

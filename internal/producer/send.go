@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"callbus/internal/commands"
@@ -31,8 +32,13 @@ var errNoAck = errors.New("no acknowledgement")
 // cannot be used is a *[commands.DecodeError]; every other error is a
 // *[RefusedError] that says why nothing was stored.
 func (c *Client) Send(ctx context.Context, call commands.CallKey, action commands.Action, body []byte) (Ack, error) {
+	return c.sendWith(ctx, Message{Call: call, Action: action, Body: body}, nil)
+}
+
+// sendWith is Send with more headers.
+func (c *Client) sendWith(ctx context.Context, m Message, header nats.Header) (Ack, error) {
 	for {
-		ack, err := c.sendOnce(ctx, call, action, body)
+		ack, err := c.sendOnce(ctx, m, header)
 		if !nobodyListens(err) || c.queue.lasts(c.electionWait) {
 			return ack, err
 		}
@@ -43,7 +49,8 @@ func (c *Client) Send(ctx context.Context, call commands.CallKey, action command
 }
 
 // sendOnce is Send that offers the command once.
-func (c *Client) sendOnce(ctx context.Context, call commands.CallKey, action commands.Action, body []byte) (Ack, error) {
+func (c *Client) sendOnce(ctx context.Context, m Message, header nats.Header) (Ack, error) {
+	call, action, body := m.Call, m.Action, m.Body
 	if err := checkCall(call); err != nil {
 		return Ack{}, err
 	}
@@ -54,6 +61,7 @@ func (c *Client) sendOnce(ctx context.Context, call commands.CallKey, action com
 		return Ack{}, &RefusedError{Why: TooLarge, Problem: fmt.Sprintf("the command has %d bytes: a body may have %d", len(body), commands.MaxBody)}
 	}
 	msg := &nats.Msg{Subject: c.prefix.Command(call, action), Data: body, Header: nats.Header{}}
+	maps.Copy(msg.Header, header)
 	id := BodyID(body)
 	if id != "" {
 		msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%s.%s", call.Producer, call.CallRef, id))
