@@ -29,6 +29,10 @@ type cli struct {
 	Send  sendCmd  `cmd:"" help:"Publish the commands of an NDJSON file, or of standard input."`
 	Watch watchCmd `cmd:"" help:"Show results and events as they come."`
 
+	Calls   callsCmd   `cmd:"" help:"Show the calls that live."`
+	History historyCmd `cmd:"" help:"Show all about one call in order of time."`
+	Dead    deadCmd    `cmd:"" help:"Work on dead letters: list, show, replay and drop them."`
+
 	Budget budgetCmd `cmd:"" help:"Show what is used of the budgets of calls, which gates are shut, what is paused."`
 	Pause  pauseCmd  `cmd:"" help:"Hold places back, or all but hang-ups and keep-alives, on all workers."`
 	Resume resumeCmd `cmd:"" help:"Take a pause back."`

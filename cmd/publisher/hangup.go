@@ -90,11 +90,7 @@ func (c *hangupCmd) checkAll(s *session, k *kong.Context) error {
 // whatever --producer is by default; what narrows it is said, for it may be a
 // variable that nobody thought of.
 func (c *hangupCmd) narrow(s *session, k *kong.Context) producer.StopFilter {
-	f := producer.StopFilter{Producer: producer.Everyone}
-	if by := givenBy(k, "producer"); by != "" && s.flags.Producer != producer.Everyone {
-		f.Producer = s.flags.Producer
-		fmt.Fprintf(s.std.err, "publisher: only calls of producer %s (%s)\n", clean(f.Producer), by)
-	}
+	f := producer.StopFilter{Producer: s.narrowTo(k, "calls")}
 	if by := givenBy(k, "tenant"); by != "" {
 		f.Tenant = c.Tenant
 		fmt.Fprintf(s.std.err, "publisher: only calls of tenant %s, or of none that is known (%s)\n", clean(f.Tenant), by)

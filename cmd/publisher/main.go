@@ -60,8 +60,8 @@ func run(ctx context.Context, args []string, std stdio) error {
 func parseProblem(err error) error {
 	where := "publisher"
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Command() != "" {
-		where, _, _ = strings.Cut(parse.Context.Command(), " ")
-		where = "publisher " + where
+		where, _, _ = strings.Cut("publisher "+parse.Context.Command(), " <") // without its arguments
+		where, _, _ = strings.Cut(where, " [")
 	}
 	return fmt.Errorf("%w (see %s --help)", err, where)
 }

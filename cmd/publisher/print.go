@@ -58,6 +58,9 @@ func account(r commands.Result) string {
 	if r.Corrects != 0 {
 		add("(corrects an earlier record)")
 	}
+	if r.ReplayOf != "" && r.Final {
+		add("(a replay of %s)", r.ReplayOf)
+	}
 	if e := r.Error; e != nil {
 		if e.Reason != "" && e.Reason != r.Reason {
 			add("%s", e.Reason)
@@ -120,6 +123,9 @@ func story(e commands.Event) string {
 	}
 	if e.TalkMS != nil {
 		add("talked %s", time.Duration(*e.TalkMS)*time.Millisecond)
+	}
+	if e.AudioActive != nil && *e.AudioActive {
+		add("audio active")
 	}
 	if e.Participants != nil {
 		add("%d participants", *e.Participants)

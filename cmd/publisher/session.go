@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -36,7 +37,17 @@ func (s *session) connect() (client *producer.Client, end func(), err error) {
 // connectAs is connect with what a producer of that name may use; a name that
 // is none's has an operator's rights.
 func (s *session) connectAs(name string) (client *producer.Client, end func(), err error) {
-	nc, err := s.dial(name)
+	return s.connectLogging(name, s.std.err)
+}
+
+// connectQuiet is connectAs that writes nothing of what the connection goes
+// through.
+func (s *session) connectQuiet(name string) (client *producer.Client, end func(), err error) {
+	return s.connectLogging(name, io.Discard)
+}
+
+func (s *session) connectLogging(name string, log io.Writer) (client *producer.Client, end func(), err error) {
+	nc, err := s.dial(name, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,7 +77,7 @@ type operator struct {
 }
 
 func (s *session) dialOperator(prefix commands.Prefix) (*operator, func(), error) {
-	nc, err := s.dial(producer.Everyone)
+	nc, err := s.dial(producer.Everyone, s.std.err)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -79,7 +90,7 @@ func (s *session) dialOperator(prefix commands.Prefix) (*operator, func(), error
 }
 
 // dial opens a connection for a producer, or for an operator.
-func (s *session) dial(name string) (*nats.Conn, error) {
+func (s *session) dial(name string, log io.Writer) (*nats.Conn, error) {
 	inbox := s.flags.NATSInboxPrefix
 	if inbox == "" && commands.CheckProducer(name) == nil {
 		inbox = "_INBOX_" + name
@@ -91,6 +102,6 @@ func (s *session) dial(name string) (*nats.Conn, error) {
 		Name: "callbus publisher " + name, InboxPrefix: inbox,
 		// "Not stored" must be true: nothing is sent behind our back later.
 		NoBuffer: true,
-		Logger:   slog.New(slog.NewTextHandler(s.std.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger:   slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 }
