@@ -140,20 +140,15 @@ func (j *job) claim(ctx context.Context) error {
 	if j.first || j.view.Own != nil {
 		return nil
 	}
-	for seq := uint64(1); ; {
-		q, err := j.x.Queue.Next(ctx, j.m.Call, seq)
-		if err != nil {
-			return err
-		}
-		if q == nil || q.Seq >= j.m.Seq {
-			j.first = true
-			return nil
-		}
-		if id, _ := peek(q); id == j.key.ID {
-			return errTwin
-		}
-		seq = q.Seq + 1
+	twin, err := j.x.Queue.Twin(ctx, j.m, j.key.ID, func(q *queue.Queued) string { id, _ := peek(q); return id })
+	if err != nil {
+		return err
 	}
+	if twin {
+		return errTwin
+	}
+	j.first = true
+	return nil
 }
 
 // finish stores a final record and takes the command out of the queue.

@@ -30,6 +30,7 @@ type Queue struct {
 	ackWait time.Duration
 	log     *slog.Logger
 	parked  *parking
+	elders  elders
 	hints   *nats.Subscription
 	asking  streams.Asking // one message in a request
 	name    string         // among those that share what they have parked; of this process alone
