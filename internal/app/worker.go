@@ -273,6 +273,7 @@ func (w *Worker) parts(take, work context.Context) []func() error {
 		func() error { w.calls.KeepSwept(take, sweepEvery); return nil },
 		func() error { return w.gates.Run(take) },
 		func() error { return w.breaker.Run(take) },
+		func() error { return w.admission.Run(take, w.queue.Wake) },
 		func() error { return w.pauses.Run(take) },
 		func() error { return w.keepBudget(take) },
 		func() error { return w.watchBacklog(take) },

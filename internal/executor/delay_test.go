@@ -7,6 +7,7 @@ import (
 	"callbus/internal/calls"
 	"callbus/internal/commands"
 	"callbus/internal/ledger"
+	"callbus/internal/pacing"
 	"callbus/internal/queue"
 )
 
@@ -25,7 +26,7 @@ func TestParkDelayIsHalfOfTheQuietWithinBounds(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsForACallIsNotLookedAtWhileItsPlaceIsHeld(t *testing.T) {
+func TestWhatWaitsForACallIsNotLookedAtBeforeItCanGo(t *testing.T) {
 	now := time.Now()
 	at := func(d time.Duration) *time.Time { u := now.Add(d); return &u }
 	place := func(s commands.Status, until *time.Time) *ledger.Record {
@@ -34,24 +35,40 @@ func TestWhatWaitsForACallIsNotLookedAtWhileItsPlaceIsHeld(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		place *ledger.Record
+		gate  time.Duration // of its class, still shut
 		want  time.Duration
 	}{
-		{"there is no place", nil, 0},
-		{"the place waits and nobody knows how long", place(commands.Waiting, nil), 0},
-		{"the place waits behind a gate", place(commands.Waiting, at(3*time.Minute)), 3 * time.Minute},
-		{"the gate has opened", place(commands.Waiting, at(-time.Second)), 0},
-		{"the place waits for the next month, and may ask before", place(commands.Waiting, at(20*24*time.Hour)), behindMost},
-		{"the place has been sent", place(commands.Accepted, nil), 0},
-		{"the place is its own", &ledger.Record{Result: commands.Result{CommandID: "k1", Status: commands.Waiting, Until: at(time.Minute)}}, 0},
+		{"there is no place", nil, 0, 0},
+		{"the place waits and nobody knows how long", place(commands.Waiting, nil), 0, 0},
+		{"the place waits behind a gate", place(commands.Waiting, at(3*time.Minute)), 0, 3 * time.Minute},
+		{"the place's gate has opened", place(commands.Waiting, at(-time.Second)), 0, 0},
+		{"the place waits for the next month, and may ask before", place(commands.Waiting, at(20*24*time.Hour)), 0, behindMost},
+		{"the place has been sent", place(commands.Accepted, nil), 0, 0},
+		{"the place is its own", &ledger.Record{Result: commands.Result{CommandID: "k1", Status: commands.Waiting, Until: at(time.Minute)}}, 0, 0},
+		{"the call is there, the command's own gate is shut", place(commands.Succeeded, nil), time.Minute, time.Minute},
+		{"both wait, the gate longer", place(commands.Waiting, at(time.Second)), time.Minute, time.Minute},
+		{"both wait, the place longer", place(commands.Waiting, at(2*time.Minute)), time.Minute, 2 * time.Minute},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			j := newTestJob(commands.PlayPrompt, "{}")
 			j.key.ID, j.view.Place = "k1", row.place
-			if got := j.placeHeld(now); got != row.want {
-				t.Errorf("placeHeld() = %s; want %s", got, row.want)
+			j.x.Admission = pacing.NewAdmission(shutUntil{pacing.Passive{}, now.Add(row.gate), row.gate > 0})
+			if got := j.leastWait(now); got != row.want {
+				t.Errorf("leastWait() = %s; want %s", got, row.want)
 			}
 		})
 	}
+}
+
+// shutUntil is a gate of everything.
+type shutUntil struct {
+	pacing.Passive
+	until time.Time
+	shut  bool
+}
+
+func (s shutUntil) Ask(pacing.Request) (pacing.Wait, bool) {
+	return pacing.Wait{Reason: "throttled", Until: s.until}, s.shut
 }
 
 func TestRetryDelayGrowsWithinBounds(t *testing.T) {
@@ -82,18 +99,17 @@ func TestJitterIsBetweenNothingAndMost(t *testing.T) {
 
 func TestWhatIsParkedInGreatNumbersComesBackOverALongerTime(t *testing.T) {
 	for _, row := range []struct {
-		most      time.Duration
-		parked    int
-		perSecond int
-		want      time.Duration
+		most   time.Duration
+		parked int
+		want   time.Duration
 	}{
-		{time.Second, 0, looksOpen, time.Second},
-		{time.Second, 100, looksOpen, time.Second},
-		{10 * time.Second, 50_000, looksOpen, 100 * time.Second},
-		{15 * time.Second, 50_000, looksWaiting, 500 * time.Second},
+		{time.Second, 0, time.Second},
+		{time.Second, 25, time.Second},
+		{15 * time.Second, 500, 15 * time.Second},
+		{15 * time.Second, 50_000, 1000 * time.Second},
 	} {
-		if got := spreadMost(row.most, row.parked, row.perSecond); got != row.want {
-			t.Errorf("spreadMost(%s, %d, %d) = %s; want %s", row.most, row.parked, row.perSecond, got, row.want)
+		if got := spreadMost(row.most, row.parked); got != row.want {
+			t.Errorf("spreadMost(%s, %d) = %s; want %s", row.most, row.parked, got, row.want)
 		}
 	}
 }

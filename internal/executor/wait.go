@@ -20,15 +20,14 @@ const (
 	parkMost  = time.Minute
 	// tellAfter is how long a command is held before producers are told.
 	tellAfter = 2 * time.Second
-	// jitterMost bounds what is added to the wait for a gate.
-	jitterMost = 10 * time.Second
+	// jitterMost bounds what is added to the wait for a gate, where few wait.
+	// Admission wakes what it remembers before that, when the gate is open.
+	jitterMost = time.Minute
 	// behindMost is the longest delay of what waits for a call whose place is held.
 	behindMost = 5 * time.Minute
-	// So often a second a worker looks at what it has parked, on average at most,
-	// however much that is: while commands wait for their calls, of which hints
-	// tell; and when a gate has opened.
-	looksWaiting = 100
-	looksOpen    = 500
+	// looksMost is how often a second a worker looks at what it has parked, about,
+	// however much that is. Hints and Admission bring back what can go on.
+	looksMost = 100
 )
 
 // wait parks a command that cannot be sent yet. Until is when that is known to
@@ -45,20 +44,25 @@ func (j *job) waitFor(ctx context.Context, w pacing.Wait) error {
 		return j.cannotMakeIt(ctx, reason, until)
 	}
 	delay := parkDelay(j.quiet())
-	if reason == "callNotReady" {
-		// What was parked together does not come back together: due redeliveries
-		// are handed out before anything fresh.
-		delay = max(delay, j.placeHeld(now))
-		delay += j.spread(delay/4, looksWaiting/2)
-	}
 	if w.Look > 0 {
-		delay = w.Look + j.spread(w.Look/4, looksOpen)
+		delay = w.Look + j.spread(w.Look/4)
 	}
-	if !until.IsZero() {
+	// A gate or a date holds the command until then for certain; a call may be
+	// ready at any moment, but not before its place or the command may be sent.
+	held := !until.IsZero() && reason != "callNotReady"
+	switch {
+	case !until.IsZero():
 		delay = until.Sub(now)
 		if gateReasons[reason] {
-			delay += j.spread(min(delay/10, jitterMost), looksOpen) // not all at once when the gate opens
+			delay += j.spread(min(delay/2, jitterMost)) // not all at once when the gate opens
 		}
+	case reason == "callNotReady":
+		if least := j.leastWait(now); least > delay {
+			delay, held, until = least, true, now.Add(least)
+		}
+		// What was parked together does not come back together: due redeliveries
+		// are handed out before anything fresh.
+		delay += j.spread(delay / 4)
 	}
 	if look := j.x.opts.MonthLook; reason == "monthlyCalls" && look > 0 && delay > look {
 		delay = look + jitter(min(look/10, time.Minute)) // nobody knows for certain when the month ends
@@ -67,9 +71,6 @@ func (j *job) waitFor(ctx context.Context, w pacing.Wait) error {
 		delay = left // to be expired in time
 	}
 	told := j.view.Own != nil && j.view.Own.Status == commands.Waiting && j.view.Own.Reason == reason
-	// A gate or a date holds the command until then for certain; a call may be
-	// ready at any moment.
-	held := !until.IsZero() && reason != "callNotReady"
 	// "waiting" after "started" says that Graph certainly did not take it, which
 	// only who sent it can know.
 	begun := j.view.Own != nil && j.view.Own.Status == commands.Started
@@ -131,16 +132,23 @@ func parkDelay(quiet time.Duration) time.Duration {
 	return min(max(quiet/2, parkFirst), parkMost)
 }
 
-// placeHeld is how much longer the place of the command's call is held for
-// certain, at most behindMost; 0: it is not, or nobody knows. Until then there
-// is nothing to look for: should the place go earlier after all, its hint brings
-// the command back.
-func (j *job) placeHeld(now time.Time) time.Duration {
-	place := j.view.Place
-	if place == nil || place.CommandID == j.key.ID || place.Status != commands.Waiting || place.Until == nil {
+// leastWait is how much longer a command that waits for its call or its turn will
+// certainly wait, at most behindMost; 0: it may go at any moment. Until then there
+// is nothing to look for; should it go earlier after all, a hint brings it back.
+func (j *job) leastWait(now time.Time) time.Duration {
+	until := time.Time{}
+	if place := j.view.Place; place != nil && place.CommandID != j.key.ID && place.Status == commands.Waiting && place.Until != nil {
+		until = *place.Until // its call cannot be there before
+	}
+	r := j.paced()
+	r.Command = "" // a question, not a wish
+	if w, held := j.x.Admission.Held(r); held && w.Until.After(until) {
+		until = w.Until // Graph does not want to hear of it before, whoever's turn it is
+	}
+	if until.IsZero() {
 		return 0
 	}
-	return min(max(place.Until.Sub(now), 0), behindMost)
+	return min(max(until.Sub(now), 0), behindMost)
 }
 
 // quiet is how long the command has been due and nothing has been recorded of
@@ -159,13 +167,13 @@ func (j *job) waited() time.Duration {
 }
 
 // spread is a random time up to most, or more when so many commands are parked
-// here that more than so many a second would come back.
-func (j *job) spread(most time.Duration, perSecond int) time.Duration {
-	return jitter(spreadMost(most, j.x.Queue.Parked(), perSecond))
+// here that more than looksMost a second would come back.
+func (j *job) spread(most time.Duration) time.Duration {
+	return jitter(spreadMost(most, j.x.Queue.Parked()))
 }
 
-func spreadMost(most time.Duration, parked, perSecond int) time.Duration {
-	return max(most, time.Duration(parked)*time.Second/time.Duration(perSecond))
+func spreadMost(most time.Duration, parked int) time.Duration {
+	return max(most, 2*time.Duration(parked)*time.Second/looksMost)
 }
 
 // jitter is a random time up to most, so that what was held together does not

@@ -100,8 +100,12 @@ type Counter interface{ Count(Request) }
 // Admission is the one place where the layers are composed, in the order in
 // which they are asked: an operator's pause, the breaker, the shared gate, the
 // budget of live calls, the month's budget, and the pacer. The pacer is last, so
-// that no token is spent on a request that then waits for something else.
-type Admission struct{ layers []Layer }
+// that no token is spent on a request that then waits for something else. Run
+// brings back what had to wait.
+type Admission struct {
+	layers []Layer
+	rooms  rooms
+}
 
 // NewAdmission composes the layers, outermost first. None at all admits
 // everything.
@@ -131,12 +135,16 @@ func (a *Admission) Admit(ctx context.Context, r Request) (*Pass, Wait, error) {
 		return p, Wait{}, nil
 	}
 	if w, held := a.Held(r); held {
+		a.rooms.note(r, w.Reason)
 		return nil, w, nil
 	}
 	for _, l := range a.layers {
 		w, held, err := l.Take(ctx, r)
 		if err != nil || held {
 			p.Release(ctx)
+			if err == nil {
+				a.rooms.note(r, w.Reason)
+			}
 			return nil, w, err
 		}
 		p.taken = append(p.taken, l)
