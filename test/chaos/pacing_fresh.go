@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"callbus/internal/commands"
+	"callbus/internal/streams"
 )
 
 // fresher publishes the commands that are measured.
@@ -37,9 +39,11 @@ func (s *pacingSite) live(ctx context.Context, tenant string, n int) (calls []co
 	return calls, nil
 }
 
-// ofTenant are the parameters of a place in a tenant.
-func ofTenant(tenant string) string {
-	return fmt.Sprintf(`{"tenantId":%q,%s`, tenant, placeOne[1:])
+// ofTenant are the parameters of a place in a tenant, whose call lasts.
+func ofTenant(tenant string) string { return inTenant(tenant, placeOne) }
+
+func inTenant(tenant, parameters string) string {
+	return fmt.Sprintf(`{"tenantId":%q,%s`, tenant, parameters[1:])
 }
 
 // fresh reads live calls in turn at a steady pace and returns how long each took,
@@ -111,9 +115,23 @@ func (s *pacingSite) measure(ctx context.Context, n int, every time.Duration, co
 	mu.Lock()
 	defer mu.Unlock()
 	if len(begun) > 0 && wrong == nil {
-		wrong = fmt.Errorf("%d of %d commands have no outcome after %s", len(begun), n, freshPatience)
+		one := slices.Sorted(maps.Keys(begun))[0]
+		wrong = fmt.Errorf("%d of %d commands have no outcome after %s: %s, last recorded %s", len(begun), n, freshPatience, one, s.last(ctx, one))
 	}
 	return slices.Clone(took), wrong
+}
+
+// last is the last record on a subject, for errors.
+func (s *pacingSite) last(ctx context.Context, subject string) string {
+	r, err := s.js.Stream(ctx, commands.DefaultPrefix.Stream(streams.Results))
+	if err != nil {
+		return err.Error()
+	}
+	msg, err := r.GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return err.Error()
+	}
+	return string(msg.Data)
 }
 
 // quantile is the one of these times that q percent of them do not exceed.

@@ -68,7 +68,7 @@ func (b *pacingBench) tenants(ctx context.Context) (bool, error) {
 }
 
 // tenantsLoad has both tenants publish for a while, 20 reads and 10 places a
-// second the one, twice as many reads the other, and returns how long the other
+// second of callees who hang up the one, twice as many reads the other, and returns how long the other
 // one's took: reads, and places until Graph had taken them.
 func (s *pacingSite) tenantsLoad(ctx context.Context, phase int, d time.Duration, throttled, other []commands.CallKey) (took [2][]time.Duration, err error) {
 	const controlEvery, placeEvery = 25 * time.Millisecond, 100 * time.Millisecond
@@ -76,7 +76,7 @@ func (s *pacingSite) tenantsLoad(ctx context.Context, phase int, d time.Duration
 	var failed [4]error
 	wg.Go(func() { failed[0] = s.publishEvery(ctx, d, 2*controlEvery, commands.GetCall, "", throttled, phase) })
 	wg.Go(func() {
-		failed[1] = s.publishEvery(ctx, d, placeEvery, commands.Place, ofTenant(graphsim.DefaultTenantID), nil, phase)
+		failed[1] = s.publishEvery(ctx, d, placeEvery, commands.Place, inTenant(graphsim.DefaultTenantID, endsItself), nil, phase)
 	})
 	wg.Go(func() {
 		took[0], failed[2] = s.measure(ctx, int(d/controlEvery), controlEvery, func(i int) (commands.Key, commands.Action, string) {
@@ -86,7 +86,7 @@ func (s *pacingSite) tenantsLoad(ctx context.Context, phase int, d time.Duration
 	})
 	wg.Go(func() {
 		took[1], failed[3] = s.measure(ctx, int(d/placeEvery), placeEvery, func(i int) (commands.Key, commands.Action, string) {
-			return commands.Key{Producer: fresher, CallRef: fmt.Sprintf("p-%d-%d", phase, i), ID: "p"}, commands.Place, ofTenant(otherTenant)
+			return commands.Key{Producer: fresher, CallRef: fmt.Sprintf("p-%d-%d", phase, i), ID: "p"}, commands.Place, inTenant(otherTenant, endsItself)
 		})
 	})
 	wg.Wait()
