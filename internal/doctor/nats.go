@@ -123,11 +123,10 @@ func (a account) of(replicas int) use {
 func (x *examination) server(ctx context.Context, js jetstream.JetStream) []Finding {
 	const check = "nats"
 	nc := js.Conn()
-	began := time.Now()
-	if err := nc.FlushWithContext(ctx); err != nil {
+	trip, err := roundTrip(ctx, nc)
+	if err != nil {
 		return []Finding{fail(check, "look at the server and at the way to it", "connected to %s, which does not answer: %v", nc.ConnectedUrlRedacted(), err)}
 	}
-	trip := time.Since(began)
 	if err := streams.CheckServer(ctx, js); err != nil {
 		return []Finding{fail(check, "set the server up for JetStream, 2.12 or newer; a user that may not ask $JS.API.INFO looks the same as one that gets no answer", "%v", err)}
 	}
@@ -144,6 +143,21 @@ func (x *examination) server(ctx context.Context, js jetstream.JetStream) []Find
 		nc.ConnectedServerVersion(), nc.ConnectedUrlRedacted(), inCluster(nc.ConnectedClusterName()), a.API.Level, short(trip), size(nc.MaxPayload()),
 		size(u.Storage), limit(u.Limits.Storage), u.Streams, u.Consumers)}
 	return append(found, judgeServer(u, nc.MaxPayload(), trip)...)
+}
+
+// roundTrip is the least of a few, for a busy moment of this machine is not the
+// way to the server.
+func roundTrip(ctx context.Context, nc *nats.Conn) (least time.Duration, err error) {
+	for i := 0; i < 10 && (i == 0 || least > slowAnswer); i++ {
+		began := time.Now()
+		if err := nc.FlushWithContext(ctx); err != nil {
+			return 0, err
+		}
+		if trip := time.Since(began); i == 0 || trip < least {
+			least = trip
+		}
+	}
+	return least, nil
 }
 
 func inCluster(name string) string {
