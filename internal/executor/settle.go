@@ -92,6 +92,7 @@ func (j *job) resend(ctx context.Context) error {
 	j.doubt = true
 	down := j.x.Down != nil && j.x.Down(j.tenant) // a hang-up is not held, but a Graph that is down is not hammered
 	if j.resent++; j.resent > resends || down || !time.Now().Before(j.expiry) {
+		j.x.Admission.Await(j.paced())
 		j.m.Park(min(retryDelay(j.attempts(), time.Second, parkMost), max(time.Until(j.expiry), time.Second)))
 		return nil
 	}
@@ -246,6 +247,9 @@ func (j *job) unsent(ctx context.Context, a answer, v verdict) error {
 	}
 	if own := j.view.Own; own != nil && own.Timing != nil {
 		own.Timing.GraphMS += a.took.Milliseconds()
+	}
+	if class, _ := pacing.ClassOf(j.m.Action); class == pacing.ClassUrgent {
+		j.x.Admission.Await(j.paced())
 	}
 	return j.wait(ctx, v.reason, until)
 }

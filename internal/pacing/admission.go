@@ -167,6 +167,16 @@ func (a *Admission) Held(r Request) (Wait, bool) {
 	return Wait{}, false
 }
 
+// Await remembers a request that is never held and that Graph did not take, while
+// others of its scope are held: Run brings its command back with theirs, for a
+// hang-up that backs off must not outlast the outage that it met.
+func (a *Admission) Await(r Request) {
+	r.Class = ClassOther
+	if w, held := a.Held(r); held {
+		a.rooms.note(r, w.Reason)
+	}
+}
+
 // Release gives everything back: the request was certainly not sent.
 func (p *Pass) Release(ctx context.Context) {
 	if p == nil || p.over {

@@ -128,3 +128,26 @@ func TestAClassThatIsHeldDoesNotHoldTheOther(t *testing.T) {
 		t.Errorf("woken %q; want only what is not held any more", w.calls)
 	}
 }
+
+func TestAHangUpThatMetAnOutageComesBackWithTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		breaker := &shutter{class: ClassOther, reason: "breaker"}
+		a := NewAdmission(breaker)
+		var w waker
+		go func() { _ = a.Run(t.Context(), w.wake) }()
+		a.Await(held(1, ClassUrgent)) // Graph is up: its own backoff brings it back
+		breaker.set(true)
+		a.Await(held(2, ClassUrgent))
+		time.Sleep(time.Minute)
+		if n := w.len(); n != 0 {
+			t.Fatalf("%d woken while Graph is down; want none", n)
+		}
+		breaker.set(false)
+		time.Sleep(time.Second)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if want := []string{held(2, ClassUrgent).Call.CallRef}; !slices.Equal(w.calls, want) {
+			t.Errorf("woken = %q after the outage; want %q", w.calls, want)
+		}
+	})
+}
