@@ -151,6 +151,9 @@ func TestFullEvents(t *testing.T) {
 	t.Parallel()
 	c, log := openLogged(t, graphsim.Options{NotifyAttempts: 50, NotifyBackoff: 100 * time.Millisecond})
 	c.want("before", "p", commands.Place, toUser, nil)
+	eventually(t, patience, "the first call's news are stored", func() (bool, string) {
+		return c.sim.Sim.Stats().Notifications.Pending == 0, "" // the call is up before all of them are
+	})
 	stored := c.count("CALL_EVENTS")
 	makeRoom := c.fill("CALL_EVENTS")
 	k := key("during", "p")
