@@ -84,7 +84,12 @@ func TestAnUnknownPlaceIsReplayed(t *testing.T) {
 	if n := c.count("CALL_DEAD"); n != 0 {
 		t.Errorf("%d dead letters; want the replayed one to be gone", n)
 	}
-	live, err := c.client().LiveCalls(t.Context(), producer.StopFilter{})
+	var live []producer.LiveCall
+	var err error
+	eventually(t, patience, "the replay's call in the registry", func() (bool, string) { // folded by itself, beside the outcome
+		live, err = c.client().LiveCalls(t.Context(), producer.StopFilter{})
+		return err != nil || len(live) > 0 && live[0].State == "established", fmt.Sprint(live)
+	})
 	if err != nil || len(live) != 1 || live[0].CallID != r.CallID || live[0].PlaceID != "p-r1" || live[0].State != "established" || !live[0].KeepAlive || live[0].Since().IsZero() {
 		t.Errorf("LiveCalls() = %+v, %v; want the replay's call", live, err)
 	}
