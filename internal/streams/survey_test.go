@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ func TestLook(t *testing.T) {
 	t.Parallel()
 	js := dial(t, serverURL)
 	o := DefaultOptions()
-	o.Prefix, o.CommandsMaxBytes = "survey", 1<<20
+	o.Prefix, o.CommandsMaxBytes = commands.Prefix(fmt.Sprintf("survey%d", names.Add(1))), 1<<20
 	look := func() Survey {
 		t.Helper()
 		s, err := Look(t.Context(), js, o, time.Now)
@@ -43,7 +44,7 @@ func TestLook(t *testing.T) {
 		switch st.Name {
 		case Commands:
 			left, limited := st.Left()
-			if st.Messages != 1 || st.Full != "SURVEY_COMMANDS" || !limited || left >= 1<<20 || st.Oldest.IsZero() || st.WhenFull == "" || st.Remedy == "" {
+			if st.Messages != 1 || st.Full != o.Prefix.Stream(Commands) || !limited || left >= 1<<20 || st.Oldest.IsZero() || st.WhenFull == "" || st.Remedy == "" {
 				t.Errorf("queue = %+v; want one message and what is left of 1 MiB", st)
 			}
 		case Rate:
