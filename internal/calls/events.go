@@ -67,8 +67,7 @@ func (s *Events) AppendEnd(ctx context.Context, ev commands.Event) (bool, error)
 			}
 		}
 		_, err = s.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(seq))
-		var api *jetstream.APIError
-		if errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		if streams.Moved(err) {
 			continue
 		}
 		if err != nil {

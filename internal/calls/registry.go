@@ -171,8 +171,7 @@ func (r *Registry) publish(ctx context.Context, msg *nats.Msg, revision uint64, 
 		opts = append(opts, jetstream.WithMsgTTL(ttl))
 	}
 	ack, err := r.js.PublishMsg(ctx, msg, opts...)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+	if streams.Moved(err) {
 		return 0, ErrConflict
 	}
 	if err != nil {

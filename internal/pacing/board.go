@@ -101,7 +101,7 @@ func (b *board[T]) change(ctx context.Context, scope string, f func(is T, stored
 			b.note(next)
 			return true, nil
 		}
-		if moved(err) {
+		if streams.Moved(err) {
 			n, ok, err = b.stored(ctx, scope)
 		}
 		if err != nil {

@@ -250,7 +250,7 @@ func (m *Month) admit(ctx context.Context, tenant string, place commands.Key, se
 	}
 	g.Next, g.Prober = now.Add(m.opts.Probe), proberName(place)
 	err := m.put(ctx, scope, &g)
-	if moved(err) { // another place probes
+	if streams.Moved(err) { // another place probes
 		m.enter(tenant, place, seq)
 		return Hold{g.Until, earlier(g.Until, g.Next)}, true, nil
 	}
@@ -308,7 +308,7 @@ func (m *Month) Refused(ctx context.Context, tenant string) (Hold, error) {
 		if err == nil {
 			return hold, nil
 		}
-		if !moved(err) {
+		if !streams.Moved(err) {
 			m.mu.Lock()
 			m.shut[scope] = g // here at least
 			m.mu.Unlock()
@@ -342,7 +342,7 @@ func (m *Month) Took(tenant string, place commands.Key) {
 		}
 		if proved {
 			g.Until = now
-			if err := m.put(context.Background(), scope, &g); err != nil && !moved(err) {
+			if err := m.put(context.Background(), scope, &g); err != nil && !streams.Moved(err) {
 				m.log.Warn("the monthly gate stays shut", "err", err)
 			}
 		}

@@ -108,7 +108,7 @@ func (g *Gates) share(ctx context.Context, gate Gate) error {
 		msg.Data = body
 		ttl := max(time.Until(gate.Until)+time.Second, time.Second).Round(time.Second)
 		_, err = g.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(ttl))
-		if !moved(err) {
+		if !streams.Moved(err) {
 			return err
 		}
 	}
@@ -135,11 +135,4 @@ func (g *Gates) stored(ctx context.Context, gate Gate) (Gate, uint64, error) {
 
 func (g *Gates) subject(gate Gate) string {
 	return "$KV." + g.kv.Bucket() + "." + gateKey(gate.Scope, gate.Class)
-}
-
-// moved tells whether a write lost against another one. Replicated streams have
-// an error code of their own for it.
-func moved(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

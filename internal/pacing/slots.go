@@ -329,7 +329,7 @@ func (s *Slots) claim(ctx context.Context, tenant string, place commands.Key, se
 			s.log.Warn("a place is sent without a live-call slot: only Graph's own limit holds", "err", why)
 			return true, nil
 		}
-		if !moved(err) {
+		if !streams.Moved(err) {
 			return false, fmt.Errorf("take a live-call slot: %w", err)
 		}
 		if err := s.refresh(ctx, scope, n); err != nil {

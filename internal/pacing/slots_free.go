@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callbus/internal/commands"
+	"callbus/internal/streams"
 )
 
 const (
@@ -78,7 +79,7 @@ func (s *Slots) release(ctx context.Context, held heldSlot, over bool) (bool, er
 			s.pump()
 			return true, nil
 		}
-		if !moved(err) {
+		if !streams.Moved(err) {
 			return false, fmt.Errorf("give back a live-call slot: %w", err)
 		}
 		if err := s.refresh(ctx, held.scope, held.n); err != nil {
@@ -142,7 +143,7 @@ func (s *Slots) refused(ctx context.Context, tenant string, place commands.Key) 
 			s.mu.Unlock()
 			return nil
 		}
-		if !moved(err) {
+		if !streams.Moved(err) {
 			return fmt.Errorf("share that live calls are refused: %w", err)
 		}
 		c, err := leaderCell(ctx, s.js, s.kv.Bucket(), key)

@@ -64,7 +64,7 @@ func (q *Queue) share(ctx context.Context) (dues, error) {
 		if all[q.name] = mine; len(mine) == 0 {
 			delete(all, q.name)
 		}
-		if err := q.post(ctx, all, revision); !lost(err) || try == shareTries {
+		if err := q.post(ctx, all, revision); !streams.Moved(err) || try == shareTries {
 			return q.others, err
 		}
 	}
@@ -103,13 +103,6 @@ func (q *Queue) post(ctx context.Context, all board, revision uint64) error {
 		return fmt.Errorf("tell what is parked: %w", err)
 	}
 	return nil
-}
-
-// lost tells whether a write lost against another one. Replicated streams have
-// an error code of their own for it.
-func lost(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // gone tells all workers that a command has left the queue in which it may be

@@ -2,7 +2,6 @@ package timers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -65,8 +64,7 @@ func (t *Timers) Armed(ctx context.Context) (Armed, error) {
 // number of workers one arms it. It blocks for one request.
 func (t *Timers) ArmMissing(ctx context.Context, timer Timer, at time.Time) (bool, error) {
 	err := t.arm(ctx, timer, at, jetstream.WithExpectLastSequencePerSubject(0))
-	var api *jetstream.APIError
-	if errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+	if streams.Moved(err) {
 		return false, nil
 	}
 	return err == nil, err
