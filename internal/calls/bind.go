@@ -30,7 +30,9 @@ const (
 // call id that is bound to a place wins; any other one at that URL is an
 // orphan, and so is the call of a place that was given up or whose name stands
 // for another one now. A place that was started and whose answer is still out
-// is accepted on the strength of the event: the call exists.
+// is accepted on the strength of the event: the call exists. The URL says which
+// attempt it was given with: a journal that tells of fewer is one of a replica
+// that is behind, and says nothing of whether the call is wanted.
 func (c *Calls) bind(ctx context.Context, ev commands.Event, e *Entry) (binding, error) {
 	key := commands.Key{Producer: ev.Producer, CallRef: ev.CallRef, ID: ev.CommandID}
 	for {
@@ -48,6 +50,8 @@ func (c *Calls) bind(ctx context.Context, ev commands.Event, e *Entry) (binding,
 			return bound, nil
 		case own.CallID != "" && commands.NormalCallID(own.CallID) != commands.NormalCallID(ev.CallID):
 			return orphan, nil
+		case ev.Attempt > own.Attempts && time.Since(ev.Time) < notYetFor:
+			return pending, nil
 		case v.PlaceID != ev.CommandID:
 			return staleOrOrphan(own), nil
 		case own.Status == commands.Started:

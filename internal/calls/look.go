@@ -17,7 +17,7 @@ func (c *Calls) fireLook(ctx context.Context, t timers.Timer, e Entry, current b
 	}
 	own := v.Own
 	switch {
-	case own == nil && t.Tries < 3:
+	case (own == nil || own.Status == commands.Waiting) && t.Tries < 3:
 		return time.Now().Add(c.opts.SilentEvery), nil // a replica that is behind
 	case own != nil && own.Final:
 		// The one who put it into the registry may have been slower than its end.

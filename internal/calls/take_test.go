@@ -70,6 +70,24 @@ func TestTake(t *testing.T) {
 		}
 	})
 
+	t.Run("a call of an attempt that a replica has not got yet is no orphan", func(t *testing.T) {
+		r := setup(t)
+		r.record(place, commands.Place, "", commands.Started, commands.Waiting) // throttled, and then sent again
+		ev := stateEvent("c1", StateEstablishing)
+		ev.Attempt = 2
+		if err := r.take(r.ctx, ev); !errors.Is(err, errNotYet) {
+			t.Errorf("take() = %v; want errNotYet", err)
+		}
+		if got := r.graph.seen(); len(got) != 0 {
+			t.Errorf("requests = %v; want none", got)
+		}
+		ev.Attempt = 1
+		r.mustTake(ev)
+		if got := r.graph.seen(); !slices.Equal(got, []string{"hangup tenant c1"}) {
+			t.Errorf("requests = %v; want the call of the attempt that Graph had refused hung up", got)
+		}
+	})
+
 	t.Run("an orphan that has ended already is left alone", func(t *testing.T) {
 		r := setup(t)
 		r.record(place, commands.Place, "", commands.Cancelled)

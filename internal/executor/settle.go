@@ -29,7 +29,14 @@ func (j *job) settle(ctx context.Context, a answer) error {
 		switch own := j.view.Own; {
 		case !j.m.Action.Read() && (own == nil || own.Seq < begun.Seq):
 			err = ledger.ErrMoved // a replica that is behind
-			time.Sleep(behindPause)
+			if time.Since(j.startedAt) < j.x.opts.AckWait {
+				try-- // nobody else is at the command until then, and only we know the answer
+			}
+			select {
+			case <-time.After(behindPause):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 			continue
 		case j.settled():
 			if err := j.strayCall(ctx, a); err != nil {
