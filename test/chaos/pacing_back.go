@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -20,11 +22,10 @@ func (o *outage) judge(h check.History) bool {
 	}
 	ok = row(name, "Graph is back: the breaker is closed after", since(o.back, closed), "<= 10s", !closed.IsZero() && closed.Sub(o.back) <= backWithin) && ok
 	for _, what := range []string{"read", "place"} {
-		took := o.fresh[what]
-		ok = row(name, "a fresh "+what+" has succeeded after", took.Round(time.Millisecond).String(), "<= 10s", took <= backWithin) && ok
+		ok = o.judgeBack(h, "a fresh "+what+" has succeeded after", o.fresh[what]) && ok
 	}
 	n, longest := o.wentOn(h, opened)
-	ok = row(name, fmt.Sprintf("%d calls had waited, the last went on after", n), longest.Round(time.Millisecond).String(), "<= 10s", longest <= backWithin) && ok
+	ok = o.judgeBack(h, fmt.Sprintf("%d calls had waited, the last went on after", n), longest) && ok
 	ok = o.judgeOutcomes(h) && ok
 	ok = row(name, fmt.Sprintf("unready answers of %d, %d workers", o.seen.asked, len(o.Workers())), fmt.Sprint(len(o.seen.unready)), "0", len(o.seen.unready) == 0) && ok
 	for _, text := range o.seen.unready[:min(3, len(o.seen.unready))] {
@@ -40,6 +41,20 @@ func (o *outage) judge(h check.History) bool {
 	}
 	row(name, "unknown, why", fmt.Sprint(report.Unknowns), "-", true)
 	return ok
+}
+
+// judgeBack judges what took so long since Graph was back. What has piled up needs
+// its time at the rate that Graph allows; all beyond that is the recovery's.
+func (o *outage) judgeBack(h check.History, what string, took time.Duration) bool {
+	sent := 0
+	for _, r := range h.Requests {
+		if r.Operation != "" && r.Status != http.StatusTooManyRequests && r.Start.After(o.back) && r.Start.Before(o.back.Add(took)) {
+			sent++
+		}
+	}
+	needed := time.Duration(float64(sent) / o.rate * float64(time.Second))
+	value := fmt.Sprintf("%s, %s lost", took.Round(time.Millisecond), (took - needed).Round(10*time.Millisecond))
+	return row(o.kind.name, what, value, "<= 10s", took-needed <= backWithin)
 }
 
 // moves are when the breaker opened in the outage, and when it closed for good.
@@ -153,6 +168,8 @@ func (o *outage) judgeOutcomes(h check.History) bool {
 			unknown++
 		case r.Status == commands.Failed && r.Error.Code == "placeUnknown":
 			behind++
+		case r.Status == commands.Failed && r.Error.Reason == "media" && bytes.Contains(c.Body, []byte(`500"`)):
+			// that callee's calls end so, whenever they are placed
 		case r.Status == commands.Failed && slices.Contains(ofOutage, r.Error.Class):
 			failed = append(failed, r)
 		}

@@ -46,6 +46,7 @@ type outage struct {
 	kind outageKind
 	load *load.Load
 	seen *outageWatch
+	rate float64         // that Graph allows
 	more []check.Command // published beside the load
 
 	down, back time.Time
@@ -65,7 +66,7 @@ func outageScenario(kind outageKind) func(*pacingBench, context.Context) (bool, 
 			return false, err
 		}
 		defer settled.stop()
-		o := &outage{pacingSite: s, kind: kind, load: load.New(s.js, load.Options{Prefix: commands.DefaultPrefix, Seed: rand.Uint64(), Rate: outageRate})}
+		o := &outage{pacingSite: s, kind: kind, rate: b.Rate, load: load.New(s.js, load.Options{Prefix: commands.DefaultPrefix, Seed: rand.Uint64(), Rate: outageRate})}
 		if o.seen, err = watchOutage(ctx, s); err != nil {
 			return false, err
 		}
