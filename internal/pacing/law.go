@@ -23,6 +23,10 @@ type Law struct {
 	Open  time.Time `json:"open"`            // when its throttle window ends
 	Sent  float64   `json:"sent,omitempty"`  // since Open
 	Spent float64   `json:"spent,omitempty"` // seconds in which that was sent
+	Grown float64   `json:"grown,omitempty"` // the same since the last cut
+	With  int       `json:"with,omitempty"`  // 429s beside the one that began the window
+	Over  int       `json:"over,omitempty"`  // windows in a row with lawWith of those
+	Short int       `json:"short,omitempty"` // cuts in a row that came too soon to measure anything
 	Moved time.Time `json:"moved"`           // the last Step, Skip or Throttle
 
 	// The quota is at least Least, by the 429s since one at a lower rate belied
@@ -50,14 +54,27 @@ const (
 	// high, not just above the quota.
 	lawShort = 4.0
 	lawBeta  = 0.8
+	// One that answers the first or the second request after a window says nothing
+	// new.
+	lawFew = 2.0
+	// After lawStorm of those that came too soon in a row, lawClean without any says
+	// that the storm is over: the growth a second from then on.
+	lawStorm  = 3
+	lawClean  = 5.0
+	lawReturn = 1.6
 	// Of what the bucket held when the last window ended, lawSpare is sent within
 	// lawCatchUp of the end of the next.
 	lawSpare   = 0.6
 	lawCatchUp = 2.0
 	lawWindow  = 10.0 // the longest window in which a bucket is thought to fill
-	// After lawBelied contradictions 429s do not move the rate for lawBlind.
+	// After lawBelied contradictions 429s do not take the rate down until there was
+	// none for lawBlind. It grows on, until lawWith 429s beside the one that begins a
+	// window, in lawOvers windows in a row, say that more is sent than Graph takes:
+	// those at random come one by one.
 	lawBelied = 2
 	lawBlind  = 60 * time.Second
+	lawWith   = 3
+	lawOvers  = 2
 	// lawUsed is how long ago the rate was used up when it counts as used up now:
 	// that is noted by the second.
 	lawUsed = 2500 * time.Millisecond
@@ -85,7 +102,10 @@ func (l Law) Step(now time.Time) Law {
 	l.Moved = now
 	l.Sent += l.Rate*d + l.Spare*math.Min(d, math.Max(lawCatchUp-l.Spent, 0))/lawCatchUp
 	l.Spent += d
-	switch u := l.Spent - lawHold; {
+	l.Grown += d
+	switch u := l.Grown - lawHold; {
+	case l.Short >= lawStorm && l.Spent > lawClean && !l.searching(): // the storm is over
+		l.Rate *= math.Pow(lawReturn, d)
 	case l.searching():
 		l.Rate *= math.Pow(lawSearch, d)
 	case u > 0:
@@ -104,7 +124,7 @@ func (l Law) Skip(now time.Time) Law {
 }
 
 // searching says that the quota is not known, or not any more.
-func (l Law) searching() bool { return l.Base == 0 || l.Spent-lawHold > lawOver }
+func (l Law) searching() bool { return l.Base == 0 || l.Grown-lawHold > lawOver }
 
 // Throttle takes the rate down after a 429 whose throttle window ends at open.
 // There is one cut a window: a request that was sent before the window ended
@@ -115,6 +135,7 @@ func (l Law) searching() bool { return l.Base == 0 || l.Spent-lawHold > lawOver 
 // their window and leave the rate alone; else it would end at next to nothing.
 func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 	if sent.Before(l.Open) && !l.Cut.IsZero() {
+		l.With = min(l.With+1, lawWith)
 		if open.After(l.Open) {
 			l.Open, l.Moved = open, open
 		}
@@ -123,10 +144,21 @@ func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 	if sent.Sub(l.Moved) > lawUsed {
 		return l.shut(class, now, open)
 	}
+	if !l.Cut.IsZero() && l.Rate*sent.Sub(l.Open).Seconds() < lawFew {
+		// Whatever began the window is not over; it has taken the rate down already.
+		return l.shut(class, now, open)
+	}
 	l = l.Step(now)
 	t, closed := math.Max(l.Spent, 0.05), 1.0
 	if !l.Cut.IsZero() {
 		closed = math.Min(l.Open.Sub(l.Cut).Seconds(), lawWindow)
+	}
+	if l.tooMuch(now) {
+		if l.Rate > l.Before { // what it grew by was
+			l.Rate, l.Base, l.Grown = l.Before, l.Before, 0
+			return l.shut(class, now, open)
+		}
+		l.Blind, l.Least, l.Belied = time.Time{}, 0, 0
 	}
 	if l.random(l.Sent/(t+closed), now) {
 		return l.shut(class, now, open)
@@ -140,21 +172,36 @@ func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 		// The bucket held less than was thought; of the quota that says nothing.
 	case t < lawShort:
 		l.Base = math.Max(l.Sent/(t+closed), l.Rate*lawBeta)
+		l.Short++
 	default:
 		// In the window the bucket filled by something between nothing and all.
+		l.Short = 0
 		l.Base = l.Sent / (t + closed/2)
 		if l.Base > was*0.96 && l.Base < was*1.04 {
 			l.Spare = math.Max(0, lawSpare*(l.Sent-l.Base*t))
 		}
 	}
 	l.Base = math.Max(l.Base, lawLeast)
-	l.Rate = l.Base
+	l.Rate, l.Grown = l.Base, 0
 	return l.shut(class, now, open)
+}
+
+// tooMuch tells whether 429s that were thought to be at random are not.
+func (l *Law) tooMuch(now time.Time) bool {
+	if l.With < lawWith {
+		l.Over = 0
+		return false
+	}
+	if l.Over++; l.Over < lawOvers || !now.Before(l.Blind) {
+		return false
+	}
+	l.Over = 0
+	return true
 }
 
 // shut begins a throttle window.
 func (l Law) shut(class Class, now, open time.Time) Law {
-	l.Sent, l.Spent = 0, 0
+	l.Sent, l.Spent, l.With = 0, 0, 0
 	l.Cut, l.Class, l.Open, l.Moved = now, class, open, open
 	return l
 }
@@ -182,6 +229,7 @@ func (l Law) At(class Class, now time.Time) float64 {
 // about the rate.
 func (l *Law) random(least float64, now time.Time) bool {
 	if now.Before(l.Blind) {
+		l.Blind = now.Add(lawBlind)
 		return true
 	}
 	if l.searching() || l.Spent > lawHold {

@@ -53,14 +53,29 @@ type together struct {
 	credit    float64
 	replicas  int
 	turn      int
+	demand    float64 // what is asked for a second; 0: an endless backlog
+	backlog   float64
+	spared    bool // in this quarter second there was rate to spare
 }
 
 const sharingDelay = 20 * time.Millisecond // a write, and a watch
 
 func (s *together) send(replica int, now time.Time, tick time.Duration) int {
 	if replica == 0 {
-		if now.Sub(s.law.Moved) >= 250*time.Millisecond {
-			s.law = s.law.Step(now)
+		s.backlog += s.demand * tick.Seconds()
+		switch {
+		case s.demand == 0:
+			if now.Sub(s.law.Moved) >= 250*time.Millisecond {
+				s.law = s.law.Step(now)
+			}
+		case now.UnixMilli()%250 == 0:
+			if !s.spared && now.Sub(s.law.Moved) >= 250*time.Millisecond {
+				if s.law.Moved.Before(now.Add(-500 * time.Millisecond)) {
+					s.law = s.law.Skip(now.Add(-250 * time.Millisecond))
+				}
+				s.law = s.law.Step(now)
+			}
+			s.spared = false
 		}
 		if now.Sub(s.seenAt) >= sharingDelay {
 			s.seen, s.seenAt = s.law, now
@@ -72,6 +87,14 @@ func (s *together) send(replica int, now time.Time, tick time.Duration) int {
 	if s.credit >= 1 && s.turn%s.replicas == replica {
 		n := int(s.credit)
 		s.credit -= float64(n)
+		if s.demand == 0 {
+			return n
+		}
+		if float64(n) > s.backlog {
+			s.spared = true
+		}
+		n = min(n, int(s.backlog))
+		s.backlog -= float64(n)
 		return n
 	}
 	return 0
@@ -265,13 +288,38 @@ func TestModelOfAChange(t *testing.T) {
 func TestModelOfRefusalsAtRandom(t *testing.T) {
 	const wait = 2 * time.Second
 	for _, tt := range []struct{ rate, random, of float64 }{
-		{50, 0.002, 0.75}, {50, 0.005, 0.5}, {50, 0.02, 0.8}, {50, 0.1, 0.7}, {20, 0.02, 0.6}, {1000, 0.02, 0.6}, {1000, 0.1, 0.6},
+		{50, 0.002, 0.75}, {50, 0.005, 0.5}, {50, 0.02, 0.9}, {50, 0.1, 0.8}, {20, 0.02, 0.7}, {1000, 0.02, 0.6}, {1000, 0.1, 0.7},
 	} {
 		possible := 1 / (1/tt.rate + tt.random*wait.Seconds())
 		r := play(newTogether(3), 3, &quota{rate: tt.rate, burst: tt.rate, random: tt.random, retryAfter: wait}, 5*time.Minute, nil)
 		if got := float64(r.taken) / 300; got < tt.of*possible {
 			t.Errorf("%v a second, %v refused at random: %.1f a second were taken; want %v of the %.1f that are possible", tt.rate, tt.random, got, tt.of, possible)
 		}
+	}
+}
+
+// TestModelOfALoadAmongRefusals: one request in a hundred is refused whatever the
+// rate, and for twelve seconds every other one. What is asked for is far less than
+// the quota, and more than the first rate allows with all those windows: it is
+// served, and what the storm kept back is made good soon after it.
+func TestModelOfALoadAmongRefusals(t *testing.T) {
+	const demand, storm = 45, 60
+	p := newTogether(3)
+	p.demand = demand
+	r := play(p, 3, &quota{rate: 1000, burst: 1000, retryAfter: time.Second}, 3*time.Minute, func(d time.Duration, q *quota) {
+		q.random = 0.01
+		if s := int(d.Seconds()); s >= storm && s < storm+12 {
+			q.random = 0.5
+		}
+	})
+	if got := r.usedIn(30, storm, demand); got < 0.9 {
+		t.Errorf("%.2f of the load were served before the storm; want 0.9", got)
+	}
+	if got := r.usedIn(storm+12, storm+72, demand); got < 1.1 {
+		t.Errorf("%.2f of the load were served in the minute after the storm; want 1.1, for much is behind", got)
+	}
+	if got := r.usedIn(storm+72, 180, demand); got < 0.95 {
+		t.Errorf("%.2f of the load were served later; want 0.95", got)
 	}
 }
 
