@@ -97,7 +97,7 @@ type serveFlags struct {
 	MetricsListen     string        `default:":9464" help:"Address of /metrics, /healthz and /readyz."`
 	PprofListen       string        `help:"Address of /debug/pprof, loopback only; none by default."`
 	Concurrency       int           `default:"64" help:"Commands in work at once, for each of the lanes control and place; urgent has as many of its own."`
-	QuotaRequests     string        `default:"off" help:"Request rate for each tenant that all workers together keep to, such as 50/1s. learn: found out from Graph's 429s. off: nothing but a 429 holds."`
+	QuotaRequests     string        `default:"learn" help:"Request rate for each tenant that all workers together keep to, such as 50/1s. learn: found out from Graph's 429s. off: nothing but a 429 holds."`
 	DefaultTTLPlace   time.Duration `name:"default-ttl-place" default:"10m" help:"expiresAt of a place command that has none, from publishing."`
 	DefaultTTL        time.Duration `name:"default-ttl" default:"24h" help:"expiresAt of every other command that has none, from publishing."`
 	AckWait           time.Duration `default:"15s" help:"Lease of a fetched command; a dead worker's commands are with another one after it."`

@@ -60,7 +60,7 @@ type Options struct {
 	MetricsListen     string
 	PprofListen       string // loopback only; empty: no profiles
 	Concurrency       int
-	QuotaRequests     string // QuotaLearned, QuotaOff or a rate as of pacing.ParseQuota; empty is QuotaOff
+	QuotaRequests     string // QuotaLearned, QuotaOff or a rate as of pacing.ParseQuota; empty is QuotaLearned
 	TTL               commands.TTL
 	ReconcileWait     time.Duration
 	OperationTimeout  time.Duration
@@ -88,7 +88,7 @@ func DefaultOptions() Options {
 		NATS: natsconn.ConnOptions{Name: "callbus worker"}, Streams: streams.DefaultOptions(), StreamsMode: streams.ModeCreate,
 		Cloud: graph.PublicCloud, GraphRoute: graph.Communications, GraphTimeout: graph.DefaultTimeout, AzureCredential: graph.DefaultCredential,
 		CallbackListen: ":8080", CallbackOIDCURLs: callbacks.DefaultOIDCURLs, CallbackIssuers: callbacks.DefaultIssuers, CallbackTID: callbacks.TIDAuto, CallbackMaxConnections: callbacks.DefaultMaxConnections,
-		MetricsListen: ":9464", Concurrency: 64, QuotaRequests: QuotaOff, TTL: commands.DefaultTTL,
+		MetricsListen: ":9464", Concurrency: 64, QuotaRequests: QuotaLearned, TTL: commands.DefaultTTL,
 		ReconcileWait: 90 * time.Second, OperationTimeout: 10 * time.Minute, KeepAliveInterval: 15 * time.Minute,
 		MaxCallDuration: 4 * time.Hour, Budget: BudgetOptions{MaxLiveCalls: 100, MonthlyCalls: 10_000}, GracePeriod: 30 * time.Second,
 		WorkerName: name, Version: "devel", Logger: slog.Default(),

@@ -18,9 +18,9 @@ const (
 func (w *Worker) openPacing() {
 	w.breaker = pacing.NewBreaker(w.gates, pacing.BreakerOptions{Probe: executor.Probe(w.graph), Observer: w.metrics})
 	layers := []pacing.Layer{w.pauses, w.breaker, w.gates, w.budget.Slots, w.budget.Month}
-	if w.opts.QuotaRequests != "" && w.opts.QuotaRequests != QuotaOff {
+	if w.opts.QuotaRequests != QuotaOff {
 		var quota pacing.Quota // learned
-		if w.opts.QuotaRequests != QuotaLearned {
+		if w.opts.QuotaRequests != "" && w.opts.QuotaRequests != QuotaLearned {
 			quota, _ = pacing.ParseQuota(w.opts.QuotaRequests) // validated
 		}
 		w.pacer = pacing.NewPacer(w.gates, w.opts.Streams.Prefix, pacing.PacerOptions{

@@ -97,6 +97,11 @@ func (Passive) Heard(context.Context, Request, Answer) {}
 // never held and pass it untaken.
 type Counter interface{ Count(Request) }
 
+// Narrow is a layer that lets through only so much at a time. Room is how many
+// requests like this one more it would let through soon: to bring back more than
+// that has them looked at in vain.
+type Narrow interface{ Room(Request) int }
+
 // Admission is the one place where the layers are composed, in the order in
 // which they are asked: an operator's pause, the breaker, the shared gate, the
 // budget of live calls, the month's budget, and the pacer. The pacer is last, so

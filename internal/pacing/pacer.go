@@ -124,6 +124,17 @@ func (p *Pacer) away(r Request) Wait {
 	return w
 }
 
+// Room is what the rate allows until what waits is brought back the next time, less
+// what is waiting here. All workers say so, hence it is more than there is, and less
+// than what they can wait for.
+func (p *Pacer) Room(r Request) int {
+	soon := int(p.law(r.Scope).At(r.Class, time.Now())*roomTick.Seconds()) + 1
+	l := p.line(r.Scope)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(soon-l.waiting[r.Class], 0)
+}
+
 // Take waits for a token, at most two seconds.
 func (p *Pacer) Take(ctx context.Context, r Request) (Wait, bool, error) {
 	l := p.line(r.Scope)

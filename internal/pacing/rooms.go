@@ -87,11 +87,23 @@ func (a *Admission) Run(ctx context.Context, wake func(commands.CallKey) bool) e
 // pump wakes a few of each room that is open.
 func (a *Admission) pump(wake func(commands.CallKey) bool) {
 	for key, in := range a.rooms.waiting() {
-		if _, held := a.Held(Request{Scope: key.scope, Class: key.class}); held {
+		r := Request{Scope: key.scope, Class: key.class}
+		if _, held := a.Held(r); held {
 			in.atOnce = 0
 			continue
 		}
 		in.atOnce = min(max(2*in.atOnce, 1), roomMost)
-		in.wake(in.atOnce, wake)
+		in.wake(min(in.atOnce, a.room(r)), wake)
 	}
+}
+
+// room is how many requests all layers would let through soon.
+func (a *Admission) room(r Request) int {
+	most := roomMost
+	for _, l := range a.layers {
+		if n, ok := l.(Narrow); ok {
+			most = min(most, n.Room(r))
+		}
+	}
+	return most
 }

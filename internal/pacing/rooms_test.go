@@ -151,3 +151,36 @@ func TestAHangUpThatMetAnOutageComesBackWithTheOthers(t *testing.T) {
 		}
 	})
 }
+
+// doorway is a layer that lets through only so much at a time.
+type doorway struct {
+	Passive
+	mu   sync.Mutex
+	room int
+}
+
+func (d *doorway) set(room int) { d.mu.Lock(); defer d.mu.Unlock(); d.room = room }
+
+func (d *doorway) Room(Request) int { d.mu.Lock(); defer d.mu.Unlock(); return d.room }
+
+func TestNoMoreComeBackThanTheRateLetsThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate, rate := &shutter{class: ClassPlace, reason: "throttled", shut: true}, &doorway{}
+		a := NewAdmission(gate, rate)
+		var w waker
+		go func() { _ = a.Run(t.Context(), w.wake) }()
+		for i := range 100 {
+			_, _, _ = a.Admit(t.Context(), held(i, ClassPlace))
+		}
+		gate.set(false)
+		time.Sleep(time.Second + roomTick/2)
+		if n := w.len(); n > 0 {
+			t.Errorf("%d were woken that the rate had no room for", n)
+		}
+		rate.set(3)
+		time.Sleep(10 * roomTick)
+		if n := w.len(); n != 30 {
+			t.Errorf("%d were woken in ten ticks with room for three; want 30", n)
+		}
+	})
+}

@@ -23,8 +23,15 @@ type elders struct {
 
 // walked is what was seen of a call's queue.
 type walked struct {
-	upTo uint64              // the last command seen
-	by   map[string][]uint64 // sequences by id, in order
+	upTo uint64  // the last command seen
+	all  []elder // in order
+}
+
+// elder is a command that was queued when it was seen. Most calls have one or two:
+// a map of them would weigh more than they do.
+type elder struct {
+	seq uint64
+	id  string
 }
 
 // Twin tells whether an older command of the call with the message's id is
@@ -56,7 +63,7 @@ func (q *Queue) Twin(ctx context.Context, m *Message, id string, idOf func(*Queu
 		if next != nil && next.Seq == seq {
 			return true, nil
 		}
-		q.elders.drop(m.Call, seq, id)
+		q.elders.drop(m.Call, seq)
 	}
 	return false, nil
 }
@@ -83,36 +90,38 @@ func (e *elders) add(c commands.CallKey, upTo, seq uint64, id string) {
 	}
 	w := e.calls[c]
 	if w == nil {
-		w = &walked{by: map[string][]uint64{}}
+		w = &walked{}
 		e.calls[c] = w
 	}
 	if w.upTo != upTo {
 		return
 	}
-	w.upTo, w.by[id] = seq, append(w.by[id], seq)
+	w.upTo, w.all = seq, append(w.all, elder{seq, id})
 	e.count++
 }
 
-func (e *elders) of(c commands.CallKey, id string) []uint64 {
+func (e *elders) of(c commands.CallKey, id string) (seqs []uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if w := e.calls[c]; w != nil {
-		return slices.Clone(w.by[id])
+		for _, elder := range w.all {
+			if elder.id == id {
+				seqs = append(seqs, elder.seq)
+			}
+		}
 	}
-	return nil
+	return seqs
 }
 
 // drop forgets a command that has left the queue.
-func (e *elders) drop(c commands.CallKey, seq uint64, id string) {
+func (e *elders) drop(c commands.CallKey, seq uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := e.calls[c]
 	if w == nil {
 		return
 	}
-	left := slices.DeleteFunc(w.by[id], func(s uint64) bool { return s == seq })
-	e.count -= len(w.by[id]) - len(left)
-	if w.by[id] = left; len(left) == 0 {
-		delete(w.by, id)
-	}
+	before := len(w.all)
+	w.all = slices.DeleteFunc(w.all, func(elder elder) bool { return elder.seq == seq })
+	e.count -= before - len(w.all)
 }
