@@ -247,6 +247,7 @@ func (l *Law) random(least float64, now time.Time) bool {
 		return false
 	}
 	l.Rate, l.Base, l.Spare, l.Belied, l.Least = l.Before, l.Before, 0, 0, 0
+	l.Grown = lawHold + lawOver + 1 // nothing is known of the quota: search
 	l.Blind = now.Add(lawBlind)
 	return true
 }

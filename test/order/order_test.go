@@ -43,7 +43,7 @@ func TestOrderOfTwoWorkers(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(srv.Close)
-		checkOrder(t, srv.URL(), 1)
+		checkOrder(t, srv.URL(), 1, app.QuotaLearned)
 	})
 	t.Run("three servers", func(t *testing.T) {
 		t.Parallel()
@@ -52,21 +52,21 @@ func TestOrderOfTwoWorkers(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(c.Close)
-		checkOrder(t, c.URL(), 3)
+		checkOrder(t, c.URL(), 3, app.QuotaOff)
 	})
 }
 
-func checkOrder(t *testing.T, url string, replicas int) {
+func checkOrder(t *testing.T, url string, replicas int, quota string) {
 	const nCalls = 200
 	s := openStack(t, url, graphsim.Options{
 		Seed: 1, AnswerAfter: 100 * time.Millisecond, PromptDuration: 50 * time.Millisecond,
 		Faults: []graphsim.Fault{{Operation: "*", Probability: 0.02, Status: 429, RetryAfter: "0.2"}},
 	})
 	for _, name := range []string{"worker-1", "worker-2"} {
-		s.work(name, func(o *app.Options) { o.Streams.Replicas = replicas })
+		s.work(name, func(o *app.Options) { o.Streams.Replicas, o.QuotaRequests = replicas, quota })
 	}
 	s.publishBursts(nCalls)
-	checkFinals(t, s.outcomes(4*time.Minute, nCalls*len(burst)), nCalls)
+	checkFinals(t, s.outcomes(8*time.Minute, nCalls*len(burst)), nCalls)
 	checkRequests(t, s.sim, nCalls)
 	dead, err := s.js.Stream(t.Context(), "CALL_DEAD")
 	if err != nil {
