@@ -101,7 +101,7 @@ func (j *Journal) publish(ctx context.Context, msg *nats.Msg, v *View, rec *Reco
 			if !lost {
 				return 0, ErrMoved
 			}
-			return j.recognise(ctx, v.Key, rec)
+			return j.recognise(ctx, v, rec)
 		case errors.As(err, &api):
 			return 0, j.unwritten(v.Key, rec, msg.Subject, err)
 		}
@@ -148,27 +148,39 @@ func (j *Journal) connected(ctx context.Context) error {
 	return nil
 }
 
-// recognise finds the record that a lost acknowledgement was for. It asks again
-// when it gets no answer, for the reason why the acknowledgement was lost may
-// last: whoever does not know whether its record stands may send twice.
-func (j *Journal) recognise(ctx context.Context, key commands.Key, rec *Record) (uint64, error) {
-	var now View
-	for try := range publishTries {
-		err := j.connected(ctx)
-		if err == nil {
-			now, err = j.Read(ctx, key)
-		}
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil || try == publishTries-1 {
-			return 0, err
-		}
+// recognise finds the record that a lost acknowledgement was for.
+func (j *Journal) recognise(ctx context.Context, v *View, rec *Record) (uint64, error) {
+	now, err := j.readMoved(ctx, v)
+	if err != nil {
+		return 0, err
 	}
 	if o := now.Own; o != nil && o.Attempt == rec.Attempt && o.Status == rec.Status && o.Time.Equal(rec.Time) && now.Last == o.Seq {
 		return o.Seq, nil
 	}
 	return 0, ErrMoved
+}
+
+// readMoved reads a journal that has moved since v was read, for the server said
+// so: a view in which it has not is one of a replica that is behind. It asks
+// again when it gets no answer, for the reason why the acknowledgement was lost
+// may last: whoever does not know whether its record stands may send twice.
+func (j *Journal) readMoved(ctx context.Context, v *View) (now View, err error) {
+	for try := range publishTries {
+		if err = j.connected(ctx); err == nil {
+			now, err = j.Read(ctx, v.Key)
+		}
+		if err == nil && now.Last > v.Last || ctx.Err() != nil {
+			return now, err
+		}
+		if err == nil {
+			err = ErrMoved
+			select {
+			case <-time.After(20 * time.Millisecond << try):
+			case <-ctx.Done():
+			}
+		}
+	}
+	return now, err
 }
 
 // Refused tells whether err means that the journal took no record: it is full,

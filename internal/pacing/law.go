@@ -45,7 +45,7 @@ const (
 	lawMost   = 20_000.0
 	lawSearch = 1.3  // growth a second while no limit is known, or it lies far behind
 	lawBack   = 0.65 // of the rate at which that growth ended
-	lawHold   = 17.0 // between a cut and the next probe: a quota that doubles is found within 30 s
+	lawHold   = 18.0 // between a cut and the next probe: a quota that doubles is found within 30 s
 	lawProbe  = 12.0 // until a probe has added lawWide to the rate
 	lawWide   = 0.8
 	lawBend   = 5.0  // how late in a probe that happens

@@ -155,4 +155,4 @@ func (w *worker) quiet(d time.Duration) {
 	}
 }
 
-const soon = 5 * time.Second
+const soon = 10 * time.Second
