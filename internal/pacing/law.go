@@ -26,6 +26,7 @@ type Law struct {
 	Grown float64   `json:"grown,omitempty"` // the same since the last cut
 	With  int       `json:"with,omitempty"`  // 429s beside the one that began the window
 	Over  int       `json:"over,omitempty"`  // windows in a row with lawWith of those
+	Few   int       `json:"few,omitempty"`   // windows in a row that were not over
 	Short int       `json:"short,omitempty"` // cuts in a row that came too soon to measure anything
 	Moved time.Time `json:"moved"`           // the last Step, Skip or Throttle
 
@@ -55,8 +56,10 @@ const (
 	lawShort = 4.0
 	lawBeta  = 0.8
 	// One that answers the first or the second request after a window says nothing
-	// new.
-	lawFew = 2.0
+	// new, unless that goes on for more than lawFews windows: there are quotas that
+	// small.
+	lawFew  = 2.0
+	lawFews = 3
 	// After lawStorm of those that came too soon in a row, lawClean without any says
 	// that the storm is over: the growth a second from then on.
 	lawStorm  = 3
@@ -144,7 +147,9 @@ func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 	if sent.Sub(l.Moved) > lawUsed {
 		return l.shut(class, now, open)
 	}
-	if !l.Cut.IsZero() && l.Rate*sent.Sub(l.Open).Seconds() < lawFew {
+	if few := l.Rate*sent.Sub(l.Open).Seconds() < lawFew; l.Cut.IsZero() || !few {
+		l.Few = 0
+	} else if l.Few++; l.Few <= lawFews {
 		// Whatever began the window is not over; it has taken the rate down already.
 		return l.shut(class, now, open)
 	}
@@ -160,7 +165,10 @@ func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 		}
 		l.Blind, l.Least, l.Belied = time.Time{}, 0, 0
 	}
-	if l.random(l.Sent/(t+closed), now) {
+	// What was sent after the one that was refused was refused, too, or may be; and
+	// of few one more or less is much.
+	late := now.Sub(sent).Seconds()
+	if l.random(math.Max(l.Sent-l.Rate*late-1, 0)/(math.Max(t-late, 0)+closed), now) {
 		return l.shut(class, now, open)
 	}
 	was, held := l.Base, l.Spare

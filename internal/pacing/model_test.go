@@ -261,6 +261,20 @@ func TestModel(t *testing.T) {
 	}
 }
 
+// TestModelOfASmallQuota: one request a second, a fiftieth of what the search
+// begins with.
+func TestModelOfASmallQuota(t *testing.T) {
+	for _, tt := range []struct {
+		wait time.Duration
+		used float64
+	}{{time.Second, 0.6}, {2 * time.Second, 0.55}, {10 * time.Second, 0.3}} {
+		r := play(newTogether(3), 3, &quota{rate: 1, burst: 1, retryAfter: tt.wait}, 10*time.Minute, nil)
+		if r.used() < tt.used || r.share() > 0.2 {
+			t.Errorf("Retry-After %s: used %.3f of the quota, %.3f were 429; want %v and 0.2", tt.wait, r.used(), r.share(), tt.used)
+		}
+	}
+}
+
 // TestModelOfAChange: the quota halves and doubles in mid-run.
 func TestModelOfAChange(t *testing.T) {
 	for _, replicas := range []int{1, 8} {
