@@ -52,8 +52,10 @@ const (
 	lawBend   = 5.0  // how late in a probe that happens
 	lawOver   = 13.5 // after this the search begins again
 	// A 429 sooner than lawShort after a window says that the rate is far too
-	// high, not just above the quota.
+	// high, not just above the quota; and if that was less than lawSure windows,
+	// what the bucket filled by in the window is too much of what was sent.
 	lawShort = 4.0
+	lawSure  = 1.25
 	lawBeta  = 0.8
 	// One that answers the first or the second request after a window says nothing
 	// new, unless that goes on for more than lawFews windows: there are quotas that
@@ -178,12 +180,14 @@ func (l Law) Throttle(class Class, sent, now, open time.Time) Law {
 		l.Base = l.Rate * lawBack
 	case t < lawShort && held > 0:
 		// The bucket held less than was thought; of the quota that says nothing.
-	case t < lawShort:
+	case t < lawShort && t < lawSure*closed:
 		l.Base = math.Max(l.Sent/(t+closed), l.Rate*lawBeta)
 		l.Short++
 	default:
 		// In the window the bucket filled by something between nothing and all.
-		l.Short = 0
+		if l.Short++; t >= lawShort {
+			l.Short = 0
+		}
 		l.Base = l.Sent / (t + closed/2)
 		if l.Base > was*0.96 && l.Base < was*1.04 {
 			l.Spare = math.Max(0, lawSpare*(l.Sent-l.Base*t))

@@ -55,7 +55,8 @@ type together struct {
 	turn      int
 	demand    float64 // what is asked for a second; 0: an endless backlog
 	backlog   float64
-	spared    bool // in this quarter second there was rate to spare
+	spared    bool    // in this quarter second there was rate to spare
+	begins    float64 // the share of the rate that is really sent in the first two seconds; 0: all
 }
 
 const sharingDelay = 20 * time.Millisecond // a write, and a watch
@@ -80,7 +81,7 @@ func (s *together) send(replica int, now time.Time, tick time.Duration) int {
 		if now.Sub(s.seenAt) >= sharingDelay {
 			s.seen, s.seenAt = s.law, now
 		}
-		s.credit += s.seen.At(ClassPlace, now) * tick.Seconds()
+		s.credit += s.seen.At(ClassPlace, now) * tick.Seconds() * s.begun(now)
 		s.turn++
 	}
 	// The next reservation is anybody's.
@@ -98,6 +99,14 @@ func (s *together) send(replica int, now time.Time, tick time.Duration) int {
 		return n
 	}
 	return 0
+}
+
+// begun is the share of the rate that is really sent.
+func (s *together) begun(now time.Time) float64 {
+	if s.begins > 0 && now.Sub(modelStart) < 2*time.Second {
+		return s.begins
+	}
+	return 1
 }
 
 func (s *together) throttled(_ int, sent, now time.Time, retryAfter time.Duration) {
@@ -176,6 +185,8 @@ const (
 	modelLatency = 40 * time.Millisecond // of a request, and again of its answer
 )
 
+var modelStart = time.Unix(1_700_000_000, 0)
+
 // play runs a policy for so long; change may set another quota.
 func play(p policy, replicas int, q *quota, length time.Duration, change func(time.Duration, *quota)) ran {
 	type flight struct {
@@ -183,7 +194,7 @@ func play(p policy, replicas int, q *quota, length time.Duration, change func(ti
 		sent    time.Time
 		at      time.Time
 	}
-	start := time.Unix(1_700_000_000, 0)
+	start := modelStart
 	q.at, q.tokens, q.rnd = start, q.burst, rand.New(rand.NewPCG(1, 2))
 	r := ran{bySecond: make([]int, int(length.Seconds()))}
 	var there, back []flight
@@ -219,9 +230,8 @@ func play(p policy, replicas int, q *quota, length time.Duration, change func(ti
 }
 
 func newTogether(replicas int) *together {
-	start := time.Unix(1_700_000_000, 0)
-	l := NewLaw(start)
-	return &together{law: l, seen: l, seenAt: start, replicas: replicas}
+	l := NewLaw(modelStart)
+	return &together{law: l, seen: l, seenAt: modelStart, replicas: replicas}
 }
 
 func newAlone(replicas int) *alone {
@@ -257,6 +267,19 @@ func TestModel(t *testing.T) {
 						replicas, tt.rate, tt.burst, counts, tt.wait, r.used(), r.share(), tt.used, tt.share)
 				}
 			}
+		}
+	}
+}
+
+// TestModelOfASlowBeginning: workers that are just starting send less than the rate
+// that is noted, so the search ends at a rate that was never sent.
+func TestModelOfASlowBeginning(t *testing.T) {
+	for _, begins := range []float64{0.8, 0.9} {
+		p := newTogether(8)
+		p.begins = begins
+		r := play(p, 8, &quota{rate: 50, burst: 50, retryAfter: 2 * time.Second}, 2*time.Minute, nil)
+		if r.used() < 0.95 {
+			t.Errorf("%v of the rate sent at first: used %.3f of the quota; want 0.95", begins, r.used())
 		}
 	}
 }
