@@ -26,7 +26,7 @@ func (o *outage) judge(h check.History) bool {
 	}
 	n, longest := o.wentOn(h, opened)
 	ok = o.judgeBack(h, fmt.Sprintf("%d calls had waited, the last went on after", n), longest) && ok
-	ok = o.judgeOutcomes(h) && ok
+	ok = o.judgeOutcomes(h, o.back.Add(o.needed(h, longest)+backWithin)) && ok
 	ok = row(name, fmt.Sprintf("unready answers of %d, %d workers", o.seen.asked, len(o.Workers())), fmt.Sprint(len(o.seen.unready)), "0", len(o.seen.unready) == 0) && ok
 	for _, text := range o.seen.unready[:min(3, len(o.seen.unready))] {
 		fmt.Println("   ", text)
@@ -46,15 +46,21 @@ func (o *outage) judge(h check.History) bool {
 // judgeBack judges what took so long since Graph was back. What has piled up needs
 // its time at the rate that Graph allows; all beyond that is the recovery's.
 func (o *outage) judgeBack(h check.History, what string, took time.Duration) bool {
+	lost := took - o.needed(h, took)
+	value := fmt.Sprintf("%s, %s lost", took.Round(time.Millisecond), lost.Round(10*time.Millisecond))
+	return row(o.kind.name, what, value, "<= 10s", lost <= backWithin)
+}
+
+// needed is what the requests of the first so long after the outage need at the
+// rate that Graph allows.
+func (o *outage) needed(h check.History, took time.Duration) time.Duration {
 	sent := 0
 	for _, r := range h.Requests {
 		if r.Operation != "" && r.Status != http.StatusTooManyRequests && r.Start.After(o.back) && r.Start.Before(o.back.Add(took)) {
 			sent++
 		}
 	}
-	needed := time.Duration(float64(sent) / o.rate * float64(time.Second))
-	value := fmt.Sprintf("%s, %s lost", took.Round(time.Millisecond), (took - needed).Round(10*time.Millisecond))
-	return row(o.kind.name, what, value, "<= 10s", took-needed <= backWithin)
+	return time.Duration(float64(sent) / o.rate * float64(time.Second))
 }
 
 // moves are when the breaker opened in the outage, and when it closed for good.
@@ -136,8 +142,9 @@ func (o *outage) wentOn(h check.History, opened time.Time) (n int, longest time.
 	return n, longest
 }
 
-// judgeOutcomes looks at what became of the commands.
-func (o *outage) judgeOutcomes(h check.History) bool {
+// judgeOutcomes looks at what became of the commands. Those that expired before
+// what had piled up was through had no time to wait.
+func (o *outage) judgeOutcomes(h check.History, through time.Time) bool {
 	name := o.kind.name
 	final := map[commands.Key]check.Record{}
 	for _, r := range h.Records {
@@ -151,7 +158,7 @@ func (o *outage) judgeOutcomes(h check.History) bool {
 		r := final[c.Key]
 		var body struct{ ExpiresAt time.Time }
 		_ = json.Unmarshal(c.Body, &body)
-		inside := !body.ExpiresAt.IsZero() && body.ExpiresAt.After(o.down) && body.ExpiresAt.Before(o.back.Add(backWithin))
+		inside := !body.ExpiresAt.IsZero() && body.ExpiresAt.After(o.down) && body.ExpiresAt.Before(through)
 		switch {
 		case inside && body.ExpiresAt.Before(o.back):
 			hurried++
