@@ -63,8 +63,10 @@ func later(c Class) time.Duration {
 }
 
 // fetch takes tokens of the quarter second k into the line; false: there are
-// none left.
+// none left. That the request's own wait ends meanwhile does not end it: the tokens
+// would be counted, and nobody would have them.
 func (p *Pacer) fetch(ctx context.Context, l *line, r Request, k int64, now time.Time) bool {
+	ctx = context.WithoutCancel(ctx) // what is asked bounds itself
 	law := p.law(r.Scope)
 	rate := law.At(r.Class, now)
 	of := tokensOf(rate, k)

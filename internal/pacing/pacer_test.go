@@ -64,6 +64,22 @@ func TestWorkersShareAQuotaThatIsKnown(t *testing.T) {
 	}
 }
 
+func TestTokensAreNotLostWithTheWaitOfWhoAskedForThem(t *testing.T) {
+	open, _ := setup(t)
+	p := pacers(t, open, 1, PacerOptions{Quota: Quota{Requests: 80, Period: time.Second}})[0]
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	l, now := p.line("home"), time.Now()
+	for range 20 {
+		if !p.fetch(over, l, Request{Scope: "home", Class: ClassPlace}, quarterOf(now), now) {
+			t.Fatalf("%d tokens came to the line of the 20 that the quarter second has", len(l.tokens))
+		}
+	}
+	if p.fetch(over, l, Request{Scope: "home", Class: ClassPlace}, quarterOf(now), now) {
+		t.Error("a token came to the line that the quarter second does not have")
+	}
+}
+
 func TestA429IsLearnedByAllWorkers(t *testing.T) {
 	open, _ := setup(t)
 	all := pacers(t, open, 2, PacerOptions{})
