@@ -27,7 +27,7 @@ type Law struct {
 	With  int       `json:"with,omitempty"`  // 429s beside the one that began the window
 	Over  int       `json:"over,omitempty"`  // windows in a row with lawWith of those
 	Few   int       `json:"few,omitempty"`   // windows in a row that were not over
-	Short int       `json:"short,omitempty"` // cuts in a row that came too soon to measure anything
+	Short int       `json:"short,omitempty"` // cuts in a row that came sooner than lawShort
 	Moved time.Time `json:"moved"`           // the last Step, Skip or Throttle
 
 	// The quota is at least Least, by the 429s since one at a lower rate belied
@@ -52,8 +52,9 @@ const (
 	lawBend   = 5.0  // how late in a probe that happens
 	lawOver   = 13.5 // after this the search begins again
 	// A 429 sooner than lawShort after a window says that the rate is far too
-	// high, not just above the quota; and if that was less than lawSure windows,
-	// what the bucket filled by in the window is too much of what was sent.
+	// high, not just above the quota. How much too high is not measured unless that
+	// was lawSure times the window: before, what the bucket filled by in the window,
+	// which nobody knows, is too much of what was sent.
 	lawShort = 4.0
 	lawSure  = 1.25
 	lawBeta  = 0.8
@@ -62,7 +63,7 @@ const (
 	// small.
 	lawFew  = 2.0
 	lawFews = 3
-	// After lawStorm of those that came too soon in a row, lawClean without any says
+	// After lawStorm of those sooner than lawShort in a row, lawClean without any says
 	// that the storm is over: the growth a second from then on.
 	lawStorm  = 3
 	lawClean  = 5.0

@@ -101,7 +101,7 @@ func (s *together) send(replica int, now time.Time, tick time.Duration) int {
 	return 0
 }
 
-// begun is the share of the rate that is really sent.
+// begun is the share of the rate that is really sent at a moment.
 func (s *together) begun(now time.Time) float64 {
 	if s.begins > 0 && now.Sub(modelStart) < 2*time.Second {
 		return s.begins
@@ -185,6 +185,7 @@ const (
 	modelLatency = 40 * time.Millisecond // of a request, and again of its answer
 )
 
+// modelStart is when every run of the model begins.
 var modelStart = time.Unix(1_700_000_000, 0)
 
 // play runs a policy for so long; change may set another quota.
@@ -194,12 +195,11 @@ func play(p policy, replicas int, q *quota, length time.Duration, change func(ti
 		sent    time.Time
 		at      time.Time
 	}
-	start := modelStart
-	q.at, q.tokens, q.rnd = start, q.burst, rand.New(rand.NewPCG(1, 2))
+	q.at, q.tokens, q.rnd = modelStart, q.burst, rand.New(rand.NewPCG(1, 2))
 	r := ran{bySecond: make([]int, int(length.Seconds()))}
 	var there, back []flight
 	for d := time.Duration(0); d < length; d += modelTick {
-		now := start.Add(d)
+		now := modelStart.Add(d)
 		if change != nil {
 			change(d, q)
 		}
